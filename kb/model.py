@@ -1,0 +1,121 @@
+"""The records of the catalogue as frozen values, free of any file, parser or algebra.
+
+``schema.py`` checks a YAML document and builds these; a cache restores them without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["definition", "update", "identity", "derivative", "objective"]
+SymbolKind = Literal["real", "integer", "label", "function", "law", "reducer"]
+Role = Literal["input", "parameter", "state", "hyperparameter", "output"]
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A symbol that an entry declares.
+
+    ``shape`` holds one size expression per axis (``"n"``, ``"h*d_v"``, ``"(n - K)//s + 1"``).
+    A ``label`` selects along the dimension ``classes``. ``function``, ``law`` and ``reducer`` are
+    abstract; ``instance`` makes them concrete: the name of a function, an entry or a reducer, or
+    an expression in ``arguments``.
+    """
+
+    name: str
+    shape: tuple[str, ...] = ()
+    kind: SymbolKind = "real"
+    domain: str = "real"
+    role: Role = "input"
+    default: str | None = None
+    outside: str | None = None
+    classes: str | None = None
+    arguments: tuple[str, ...] = ()
+    instance: str | None = None
+    glyph: str | None = None
+    about: str = ""
+
+    @property
+    def is_argument(self) -> bool:
+        """Whether a call of the entry passes this symbol."""
+        return self.role != "output" and self.kind in ("real", "integer", "label")
+
+    @property
+    def is_differentiable(self) -> bool:
+        """Whether derivatives with respect to this symbol make sense: every real argument."""
+        return self.is_argument and self.kind == "real"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedClaim:
+    """A claim about the entry, with the name under which it is reported."""
+
+    name: str
+    text: str
+    about: str = ""
+    refuted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where an equation comes from."""
+
+    title: str
+    authors: tuple[str, ...] = ()
+    year: int | None = None
+    venue: str = ""
+    doi: str | None = None
+    arxiv: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What an ``objective`` entry minimises or maximises, and subject to what."""
+
+    minimize: tuple[str, ...] = ()
+    maximize: tuple[str, ...] = ()
+    subject_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One equation of the catalogue, as written."""
+
+    id: str
+    name: str
+    kind: Kind = "definition"
+    topic: str = "other"
+    about: str = ""
+    symbols: tuple[Symbol, ...] = ()
+    define: tuple[str, ...] = ()
+    claims: tuple[NamedClaim, ...] = ()
+    requires: tuple[str, ...] = ()
+    kinks: tuple[str, ...] = ()
+    differentiate: tuple[str, ...] = ()
+    objective: Objective | None = None
+    aliases: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    frameworks: tuple[tuple[str, str], ...] = ()
+    related: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = ()
+    origin: str = field(default="", compare=False)
+
+    def symbol(self, name: str) -> Symbol | None:
+        """The declared symbol of that name, or None."""
+        return next((s for s in self.symbols if s.name == name), None)
+
+    @property
+    def arguments(self) -> tuple[Symbol, ...]:
+        """What a call passes: declared order, those with a default last."""
+        passed = [s for s in self.symbols if s.is_argument]
+        return tuple([s for s in passed if s.default is None] + [s for s in passed if s.default is not None])
+
+    @property
+    def outputs(self) -> tuple[Symbol, ...]:
+        """Declared outputs; for an update, its states (the new ones), in declared order."""
+        role = "state" if self.kind == "update" else "output"
+        return tuple(s for s in self.symbols if s.role == role)
