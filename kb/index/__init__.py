@@ -1,0 +1,1 @@
+"""Index form: scalar expressions in indexed symbols, with sums, conditions and affine indices."""

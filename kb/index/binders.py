@@ -1,0 +1,214 @@
+"""Binders: ``sum(body, i, j, condition)`` and its kin, and how an index finds its range."""
+
+from __future__ import annotations
+
+from kb import tree
+from kb.errors import LanguageError
+from kb.index import build
+from kb.index.affine import Index, Poly
+from kb.index.expressions import Expressions, mean_weight
+from kb.index.nodes import Condition, Expr, free_indices
+from kb.index.program import Step
+from kb.index.scope import Array, Scope, show, size_of
+from kb.parser import check_name
+
+_ELEMENTWISE = ("max", "min", "logsumexp")
+
+
+def binder(expressions: Expressions, node: tree.Call) -> Array:
+    """Elaborate a call of a binder."""
+    if not node.arguments:
+        raise LanguageError(f"'{node.function}' needs something to work on: {node.function}(body, index)", node.at)
+    body, *rest = node.arguments
+    if not rest:
+        return _over_everything(expressions, node, body)
+    names, conditions = _split(expressions, node, body, rest)
+    if names is None:
+        return _of_several(expressions, node)
+    indices = {n.id: Index(check_name(n.id, n.at, "index")) for n in names}
+    if len(indices) < len(names):
+        raise LanguageError(f"'{node.function}' binds the same index twice", names[-1].at)
+    infer_ranges(expressions, indices, [body, *conditions])
+    scope = expressions.scope
+    with scope.binding(indices):
+        tests = [_scalar_condition(expressions, c) for c in conditions]
+        inner = expressions.array(body)
+        for name, index in indices.items():
+            if index.size is None:
+                raise LanguageError(
+                    f"the range of index {name!r} in '{node}' cannot be inferred; read it bare, as in x[{name}], "
+                    f"or bound it with a condition: {name} < n",
+                    node.at,
+                )
+        if node.function == "concat":
+            return _concat(expressions, node, indices, inner)
+    return _bound(node.function, tuple(indices.values()), tuple(tests), inner, node)
+
+
+def _bound(op: str, indices: tuple[Index, ...], tests: tuple[Condition, ...], inner: Array, node: tree.Node) -> Array:
+    if op in ("argmax", "argmin"):
+        raise LanguageError(f"'{op}' gives an index, not a number; it cannot stand in a formula yet", node.at)
+    if op == "mean":
+        weight = mean_weight(indices, tests)
+        return Array(inner.shape, lambda idx: build.mul(weight, build.bind("sum", indices, tests, inner.at(idx))))
+    return Array(inner.shape, lambda idx: build.bind(op, indices, tests, inner.at(idx)))
+
+
+def _over_everything(expressions: Expressions, node: tree.Call, body: tree.Node) -> Array:
+    inner = expressions.array(body)
+    if node.function == "concat":
+        raise LanguageError("concat needs an index: concat(block[i], i)", node.at)
+    if not inner.rank:
+        raise LanguageError(f"'{body}' is a number; '{node.function}' needs an array or an index", body.at)
+    names = expressions.scope.free_names(inner.rank)
+    indices = tuple(Index(n, s) for n, s in zip(names, inner.shape, strict=True))
+    body_expr = inner.at(tuple(Poly.of(i) for i in indices))
+    return _bound(node.function, indices, (), Array((), lambda idx: body_expr), node)
+
+
+def _of_several(expressions: Expressions, node: tree.Call) -> Array:
+    arrays = [expressions.array(a) for a in node.arguments]
+    return expressions.elementwise(node, lambda *parts: build.several(node.function, parts), *arrays)
+
+
+def _split(
+    expressions: Expressions, node: tree.Call, body: tree.Node, rest: list[tree.Node]
+) -> tuple[list[tree.Name] | None, list[tree.Node]]:
+    """The bound names and the conditions; None for names if the call is elementwise."""
+    scope = expressions.scope
+    conditions = [a for a in rest if isinstance(a, (tree.Comparison, tree.Logic, tree.Not))]
+    others = [a for a in rest if a not in conditions]
+    new = [a for a in others if isinstance(a, tree.Name) and not _is_known(scope, a.id)]
+    if not new and node.function in _ELEMENTWISE and not conditions:
+        subscripts = {i.id for n in tree.walk(body) if isinstance(n, tree.Element) for i in n.indices if isinstance(i, tree.Name)}
+        for other in others:
+            if isinstance(other, tree.Name) and (other.id in subscripts or _is_label(scope, other.id)):
+                raise _shadowing(node, other)
+        return None, []
+    for other in others:
+        if other in new:
+            continue
+        if isinstance(other, tree.Name):
+            raise _shadowing(node, other)
+        raise LanguageError(f"'{other}' is neither an index nor a condition of '{node.function}'", other.at)
+    return [n for n in new if isinstance(n, tree.Name)], conditions
+
+
+def _is_known(scope: Scope, name: str) -> bool:
+    return scope.is_taken(name) or name in scope.later or name in scope.poisoned
+
+
+def _is_label(scope: Scope, name: str) -> bool:
+    return name in scope.declared and scope.declared[name].kind == "label"
+
+
+def _shadowing(node: tree.Call, name: tree.Name) -> LanguageError:
+    return LanguageError(
+        f"{name.id!r} already has a meaning here, so '{node.function}' cannot bind it; use another name for the index",
+        name.at,
+    )
+
+
+def _scalar_condition(expressions: Expressions, node: tree.Node) -> Condition:
+    shape, test = expressions.condition(node)
+    if shape:
+        raise LanguageError(f"the condition '{node}' is not about single numbers", node.at)
+    return test(())
+
+
+# --- ranges --------------------------------------------------------------------------------------
+
+
+def infer_ranges(expressions: Expressions, indices: dict[str, Index], nodes: list[tree.Node]) -> None:
+    """Give indices the range of the arrays that they read bare, or of a condition ``i < n``."""
+    found: dict[str, list[tuple[Poly, tree.Node]]] = {name: [] for name in indices}
+    padded: dict[str, list[tuple[Poly, tree.Node]]] = {name: [] for name in indices}
+    for node in nodes:
+        for part in tree.walk(node):
+            if isinstance(part, tree.Element) and isinstance(part.base, tree.Name):
+                _from_element(expressions, part, found, padded)
+            elif isinstance(part, tree.Comparison):
+                _from_condition(expressions, part, found)
+    for name, index in indices.items():
+        candidates = found[name] or padded[name]
+        if candidates and index.size is None:
+            index.size = _smallest(expressions.scope, name, candidates)
+
+
+Found = dict[str, list[tuple[Poly, tree.Node]]]
+
+
+def _from_element(expressions: Expressions, node: tree.Element, found: Found, padded: Found) -> None:
+    assert isinstance(node.base, tree.Name)
+    scope, name = expressions.scope, node.base.id
+    shape = None
+    if name in scope.arrays:
+        shape = scope.arrays[name].shape
+    elif name in scope.current:
+        shape = scope.tensors[scope.current[name]].shape
+    for place, size in zip(node.indices, shape or (), strict=False):
+        if isinstance(place, tree.Name) and place.id in found:
+            (padded if expressions.is_padded(name) else found)[place.id].append((size, node))
+
+
+def _from_condition(expressions: Expressions, node: tree.Comparison, found: Found) -> None:
+    small, large = (node.left, node.right) if node.operator in ("<", "<=") else (node.right, node.left)
+    if node.operator not in ("<", "<=", ">", ">=") or not isinstance(small, tree.Name) or small.id not in found:
+        return
+    try:
+        bound = size_of(large, expressions.index_name)
+    except LanguageError:
+        return
+    if any(True for _ in bound.indices()):
+        return
+    found[small.id].append((bound + 1 if node.operator in ("<=", ">=") else bound, node))
+
+
+def _smallest(scope: Scope, name: str, candidates: list[tuple[Poly, tree.Node]]) -> Poly:
+    best, origin = candidates[0]
+    for size, node in candidates[1:]:
+        if size == best or scope.facts.nonnegative(size - best):
+            continue
+        if scope.facts.nonnegative(best - size):
+            best, origin = size, node
+            continue
+        raise LanguageError(
+            f"index {name!r} runs over {show(best)} values in '{origin}' but over {show(size)} in '{node}'; "
+            f"the ranges must agree",
+            node.at,
+        )
+    return best
+
+
+# --- concat --------------------------------------------------------------------------------------
+
+
+def _concat(expressions: Expressions, node: tree.Call, indices: dict[str, Index], inner: Array) -> Array:
+    """``concat(block[i], i)``: element j of block i lands at ``i*width + j`` of the last axis."""
+    if len(indices) != 1 or inner.rank < 1:
+        raise LanguageError("concat joins blocks along their last axis: concat(block[i], i)", node.at)
+    (index,) = indices.values()
+    scope = expressions.scope
+    names = scope.free_names(inner.rank)
+    free = tuple(Index(n, s) for n, s in zip(names, inner.shape, strict=True))
+    *front, last = free
+    width = inner.shape[-1]
+    expr = inner.at(tuple(Poly.of(i) for i in free))
+    outer = [i for i in scope.indices.values() if i in free_indices(expr) and i is not index]
+    copies = [i.fresh() for i in outer]
+    block = index.fresh()
+    mapping = {i: Poly.of(c) for i, c in zip((*outer, index), (*copies, block), strict=True)}
+    target = (*map(Poly.of, copies), *map(Poly.of, front), Poly.of(block) * width + Poly.of(last))
+    size = index.extent * width
+    shape = (*(i.extent for i in outer), *inner.shape[:-1], size)
+    name = scope.unique("joined")
+    step = Step(name, (*copies, *front, block, last), target, build.substitute(expr, mapping), shape)
+    expressions.add_step(step)
+    lead = tuple(Poly.of(i) for i in outer)
+    return Array((*inner.shape[:-1], size), lambda idx: _read(name, lead + idx))
+
+
+def _read(name: str, idx: tuple[Poly, ...]) -> Expr:
+    from kb.index.nodes import Read
+
+    return Read(name, idx, False)

@@ -1,0 +1,479 @@
+"""From an entry to a program in index form: symbols, steps and calls of other entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from kb import tree
+from kb.errors import EqkbError, Fault, LanguageError, nearest
+from kb.index import build
+from kb.index.affine import Facts, Index, Poly
+from kb.index.binders import infer_ranges
+from kb.index.calls import Calls
+from kb.index.expressions import Derive, Expressions
+from kb.index.nodes import Expr, Num
+from kb.index.operators import instance_of
+from kb.index.program import ArrayStep, Program, Step, Tensor
+from kb.index.scope import MAX_LITERAL_SIZE, Array, Poisoned, Scope, show, show_shape, size_of
+from kb.model import Entry, Symbol
+from kb.parser import check_name, parse_expression, parse_statement
+from kb.vocabulary import BUILT_IN, DOMAINS
+
+ProgramOf = Callable[[str], Program]
+
+
+@dataclass(frozen=True)
+class Elaborated:
+    """An entry's program, the scope in which its claims are read, and what was wrong."""
+
+    entry: Entry
+    program: Program | None
+    scope: Scope
+    faults: tuple[Fault, ...]
+
+
+def elaborate(
+    entry: Entry, programs: ProgramOf, entries: Iterable[str] = (), derive: Derive | None = None, infer: bool = False
+) -> Elaborated:
+    """Elaborate an entry.
+
+    ``programs`` gives the program of another entry by id and raises KeyError where there is none;
+    ``infer`` lets outputs be declared without a shape (for expressions typed by a user). All faults
+    of the entry are collected; the program is None if there is any.
+    """
+    builder = _Builder(entry, Calls(programs, entries, entry.id), derive, infer)
+    builder.symbols()
+    builder.steps()
+    program = builder.program() if not builder.faults else None
+    return Elaborated(entry, program, builder.scope, tuple(builder.faults))
+
+
+class _Builder:
+    def __init__(self, entry: Entry, calls: Calls, derive: Derive | None, infer: bool) -> None:
+        self.entry = entry
+        self.scope = Scope()
+        self.expressions = Expressions(self.scope, calls, derive)
+        self.infer = infer
+        self.faults: list[Fault] = []
+        self.parts: dict[str, list[Step]] = {}
+
+    def fault(self, field: str, error: EqkbError) -> None:
+        """Record an error, unless it only follows from an earlier one."""
+        if not isinstance(error, Poisoned):
+            start = error.start if isinstance(error, LanguageError) else 0
+            self.faults.append(Fault(str(error), field, start))
+
+    # --- symbols --------------------------------------------------------------------------------
+
+    def symbols(self) -> None:
+        """Declare dimensions and symbols, then what is known about sizes."""
+        for symbol in self.entry.symbols:
+            try:
+                check_name(symbol.name, what="symbol")
+                if symbol.name in BUILT_IN and symbol.kind in ("function", "law", "reducer"):
+                    raise LanguageError(f"{symbol.name!r} is a built-in function; choose another name")
+            except LanguageError as error:
+                self.fault(f"symbols.{symbol.name}", error)
+            self.scope.declared[symbol.name] = symbol
+        self.dimensions()
+        for symbol in self.entry.symbols:
+            self.declare(symbol)
+        self.know()
+        for symbol in self.entry.symbols:
+            if symbol.kind in ("function", "law"):
+                try:
+                    self.scope.instances[symbol.name] = instance_of(self.expressions, symbol)
+                except EqkbError as error:
+                    self.fault(f"symbols.{symbol.name}.instance", error)
+
+    def dimensions(self) -> None:
+        """Every name in a shape that is not a symbol is a dimension."""
+        for symbol in self.entry.symbols:
+            for n, text in [*enumerate(symbol.shape), *([(None, symbol.classes)] if symbol.classes else [])]:
+                field = f"symbols.{symbol.name}.classes" if n is None else f"symbols.{symbol.name}.shape[{n}]"
+                try:
+                    node = parse_expression(str(text))
+                    for name in sorted(tree.names(node)):
+                        check_name(name, what="dimension")
+                        declared = self.scope.declared.get(name)
+                        if declared is None:
+                            if name not in self.scope.dimensions:
+                                self.scope.dimensions.append(name)
+                        elif declared.kind != "integer" or declared.shape:
+                            raise LanguageError(
+                                f"{name!r} is a symbol and cannot be a dimension as well; rename one of them"
+                            )
+                except LanguageError as error:
+                    self.fault(field, error)
+                    self.scope.poisoned.add(symbol.name)
+
+    def size(self, text: str) -> Poly:
+        size = size_of(parse_expression(text), lambda node: Poly.of(node.id))
+        if size.constant is not None and not 0 < size.constant <= MAX_LITERAL_SIZE:
+            raise LanguageError(f"a size lies between 1 and {MAX_LITERAL_SIZE}, not {size.constant}")
+        return size
+
+    def declare(self, symbol: Symbol) -> None:
+        scope = self.scope
+        if symbol.kind in ("function", "law", "reducer"):
+            scope.abstract[symbol.name] = symbol
+            return
+        if symbol.name in scope.poisoned:
+            return
+        if symbol.kind == "label" and not symbol.classes:
+            self.fault(f"symbols.{symbol.name}", LanguageError("a label needs 'classes': the dimension it selects from"))
+        if symbol.domain not in DOMAINS:
+            message = f"there is no domain {symbol.domain!r}{nearest(symbol.domain, list(DOMAINS))}"
+            self.fault(f"symbols.{symbol.name}.domain", LanguageError(message))
+        try:
+            shape = tuple(self.size(s) for s in symbol.shape)
+        except LanguageError as error:
+            self.fault(f"symbols.{symbol.name}.shape", error)
+            scope.poisoned.add(symbol.name)
+            return
+        outside = symbol.outside is not None and Fraction(symbol.outside) == 0
+        if symbol.role == "output":
+            scope.later[symbol.name] = 0
+            return
+        scope.tensors[symbol.name] = Tensor(symbol.name, shape, symbol, outside)
+        scope.current[symbol.name] = symbol.name
+
+    def know(self) -> None:
+        """Lower bounds of integers, and what the shapes and ``requires`` imply about sizes."""
+        lower = {d: 1 for d in self.scope.dimensions}
+        for symbol in self.entry.symbols:
+            if symbol.kind == "integer":
+                lower[symbol.name] = {"positive": 1, "nonnegative": 0}.get(symbol.domain, -(10**9))
+                if symbol.domain == "real" and symbol.role == "hyperparameter":
+                    lower[symbol.name] = 0
+        known: list[Poly] = []
+        for symbol in self.entry.symbols:
+            for text in symbol.shape:
+                known += self._numerators(text)
+        for n, text in enumerate(self.entry.requires):
+            try:
+                known += self._requirement(text)
+            except LanguageError as error:
+                self.fault(f"requires[{n}]", error)
+        self.scope.facts = Facts(lower, known)
+
+    def _numerators(self, text: str) -> list[Poly]:
+        from kb.index.affine import FloorDiv
+
+        try:
+            size = self.size(text)
+        except LanguageError:
+            return []
+        return [a.numerator for a in size.atoms() if isinstance(a, FloorDiv) and a.denominator.constant is None]
+
+    def _requirement(self, text: str) -> list[Poly]:
+        node = parse_expression(text)
+        if not isinstance(node, tree.Comparison):
+            raise LanguageError("a requirement is a comparison of sizes, such as N >= d", node.at)
+        if any(isinstance(n, tree.Chain) and "%" in n.operators for n in tree.walk(node)):
+            return []
+        try:
+            gap = size_of(node.left, self._size_name) - size_of(node.right, self._size_name)
+        except LanguageError:
+            self.expressions.condition(node)  # a requirement on numbers: it must at least make sense
+            return []
+        return {">=": [gap], ">": [gap - 1], "<=": [-gap], "<": [-gap - 1], "==": [gap, -gap]}.get(node.operator, [])
+
+    def _size_name(self, node: tree.Name) -> Poly:
+        symbol = self.scope.declared.get(node.id)
+        if node.id in self.scope.dimensions or (symbol is not None and symbol.kind == "integer"):
+            return Poly.of(node.id)
+        raise LanguageError(f"{node.id!r} is not a size", node.at)
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    def steps(self) -> None:
+        """Elaborate the steps in order; one that fails is taken to have its declared shape."""
+        statements: list[tuple[int, tree.Step]] = []
+        for n, text in enumerate(self.entry.define):
+            try:
+                statement = parse_statement(text)
+                if isinstance(statement, tree.Claim):
+                    raise LanguageError("a definition is a step 'target = expression'; claims stand under 'claims'")
+                statements.append((n, statement))
+            except LanguageError as error:
+                self.fault(f"define[{n}]", error)
+        for n, statement in statements:
+            for target in statement.targets:
+                self.scope.later.setdefault(_base(target), n)
+        for n, statement in statements:
+            names = [_base(t) for t in statement.targets]
+            try:
+                self.statement(statement)
+            except EqkbError as error:
+                self.fault(f"define[{n}]", error)
+                self.scope.poisoned.update(name for name in names if name not in self.scope.current)
+            self.scope.indices.clear()
+            self.scope.obligations.clear()
+            for name in names:
+                self.scope.later.pop(name, None)
+        self.missing_outputs()
+
+    def missing_outputs(self) -> None:
+        if self.entry.kind == "update":
+            if not any(s.role == "state" for s in self.entry.symbols):
+                self.fault("symbols", LanguageError("an update needs a symbol with 'role: state'"))
+            return
+        for symbol in self.entry.outputs:
+            if symbol.name not in self.scope.current and symbol.name not in self.scope.poisoned:
+                message = f"output {symbol.name!r} is declared but no step defines it"
+                self.fault(f"symbols.{symbol.name}", LanguageError(message))
+        if not self.entry.outputs and self.entry.kind != "identity":
+            self.fault("symbols", LanguageError("no symbol has 'role: output'"))
+
+    def statement(self, statement: tree.Step) -> None:
+        """One step: the targets, their free indices, and the value."""
+        for target in statement.targets:
+            self.check_target(target)
+        self.expressions.target = _base(statement.targets[0]) if len(statement.targets) == 1 else ""
+        if len(statement.targets) > 1:
+            self.several_targets(statement)
+            return
+        (target,) = statement.targets
+        if isinstance(target, tree.Element):
+            self.indexed(target, statement.value)
+            return
+        value = self.value(statement.value)
+        self.scope.settle()
+        self.store(target, value)
+
+    def check_target(self, target: tree.Name | tree.Element) -> None:
+        name = _base(target)
+        check_name(name, target.at, "step")
+        symbol = self.scope.declared.get(name)
+        if name in self.scope.dimensions:
+            raise LanguageError(f"{name!r} is a dimension and cannot be a step; rename one of them", target.at)
+        if symbol is not None and symbol.role not in ("output", "state"):
+            raise LanguageError(f"{name!r} is an argument; a step may not change it. Use another name", target.at)
+
+    def value(self, node: tree.Node) -> Array:
+        if isinstance(node, tree.Call) and self.expressions.calls is not None:
+            calls = self.expressions.calls
+            assert isinstance(calls, Calls)
+            if calls.is_entry(self.expressions, node):
+                results = calls.expand(self.expressions, node, whole=True)
+                if len(results) == 1:
+                    return results[0]
+        return self.expressions.array(node)
+
+    def several_targets(self, statement: tree.Step) -> None:
+        if not isinstance(statement.value, tree.Call):
+            raise LanguageError("several targets need a call with several outputs", statement.value.at)
+        if any(isinstance(t, tree.Element) for t in statement.targets):
+            raise LanguageError("several targets are plain names", statement.at)
+        results = self.expressions.call_several(statement.value)
+        if len(results) != len(statement.targets):
+            raise LanguageError(
+                f"{len(statement.targets)} targets, but '{statement.value.function}' has {len(results)} outputs",
+                statement.at,
+            )
+        self.scope.settle()
+        for target, value in zip(statement.targets, results, strict=True):
+            self.store(target, value)
+
+    def declared_shape(self, name: str) -> tuple[Poly, ...] | None:
+        """The shape that a target must have, if its declaration says one."""
+        symbol = self.scope.declared.get(name)
+        if symbol is not None and not (self.infer and symbol.role == "output" and not symbol.shape):
+            return tuple(self.size(s) for s in symbol.shape)
+        if name in self.scope.current:
+            return self.scope.tensors[self.scope.current[name]].shape
+        return None
+
+    def store(self, target: tree.Node, value: Array) -> None:
+        """Make a whole array the newest value of a name."""
+        name = _base(target)
+        declared = self.declared_shape(name)
+        if value.row:
+            raise LanguageError("the transpose of a vector means something only beside '@'", target.at)
+        if declared is not None and declared != value.shape:
+            if value.rank == 0 and declared:
+                scalar_value = value
+                value = Array(declared, lambda idx: scalar_value.at(()))
+            else:
+                raise LanguageError(
+                    f"{name!r} is declared with shape {show_shape(declared)}, but its value has shape "
+                    f"{show_shape(value.shape)}",
+                    target.at,
+                )
+        names = self.scope.free_names(value.rank)
+        free = tuple(Index(n, s) for n, s in zip(names, value.shape, strict=True))
+        expr = value.at(tuple(Poly.of(i) for i in free))
+        self.define(name, free, tuple(Poly.of(i) for i in free), expr, value.shape)
+
+    def define(self, name: str, free: tuple[Index, ...], target: tuple[Poly, ...], expr: Expr, shape: tuple[Poly, ...]) -> None:
+        held = self.holder(name)
+        step = Step(held, free, target, expr, shape)
+        self.scope.steps.append(step)
+        self.scope.tensors[held] = Tensor(held, shape)
+        self.scope.current[name] = held
+        self.scope.poisoned.discard(name)
+
+    def holder(self, name: str) -> str:
+        """The step that holds a new value of a name: the name itself unless it has a value already."""
+        if name not in self.scope.current:
+            return name
+        return self.scope.unique(f"{name}_next")
+
+    # --- indexed left sides ---------------------------------------------------------------------
+
+    def indexed(self, target: tree.Element, value: tree.Node) -> None:
+        """``name[i, 2*j + 1] = value``: free indices, their ranges, and the part that is defined."""
+        name = _base(target)
+        declared = self.declared_shape(name) if not self._is_new_part(name) else self.parts[name][0].shape
+        indices = self._free_indices(target)
+        if declared is not None:
+            if len(target.indices) > len(declared):
+                raise LanguageError(
+                    f"{name!r} has {len(declared)} axes, but {len(target.indices)} indices are given", target.at
+                )
+            self._ranges_from_shape(target, indices, declared)
+        infer_ranges(self.expressions, indices, [value])
+        with self.scope.binding(indices):
+            inner = self.expressions.array(value)
+            places = tuple(self.expressions.index(i) for i in target.indices)
+            for index_name, index in indices.items():
+                if index.size is None:
+                    raise LanguageError(
+                        f"the range of index {index_name!r} cannot be inferred; declare the shape of {name!r}", target.at
+                    )
+            self.scope.settle()
+            self._store_part(target, name, indices, places, inner, declared)
+
+    def _is_new_part(self, name: str) -> bool:
+        return name in self.parts
+
+    def _free_indices(self, target: tree.Element) -> dict[str, Index]:
+        indices: dict[str, Index] = {}
+        for node in target.indices:
+            for part in tree.walk(node):
+                if not isinstance(part, tree.Name):
+                    continue
+                symbol = self.scope.declared.get(part.id)
+                if part.id in self.scope.dimensions or (symbol is not None and symbol.kind == "integer"):
+                    continue
+                if symbol is not None and symbol.kind == "label":
+                    raise LanguageError(
+                        f"{part.id!r} is a declared label; writing one cell is not possible here, use an index", part.at
+                    )
+                if self.scope.is_taken(part.id) or part.id == _base(target):
+                    raise LanguageError(
+                        f"{part.id!r} already has a meaning here and cannot be a free index; rename it", part.at
+                    )
+                check_name(part.id, part.at, "index")
+                indices.setdefault(part.id, Index(part.id))
+        return indices
+
+    def _ranges_from_shape(self, target: tree.Element, indices: dict[str, Index], shape: tuple[Poly, ...]) -> None:
+        with self.scope.binding(indices):
+            for node, size in zip(target.indices, shape, strict=False):
+                place = self.expressions.index(node)
+                open_indices = [i for i in set(place.indices()) if i.size is None]
+                if len(open_indices) != 1:
+                    continue
+                (index,) = open_indices
+                parts = place.split(index)
+                if parts is None or not self.scope.facts.nonnegative(parts[0] - 1):
+                    raise LanguageError(f"'{node}' is not an affine left side such as 2*i + 1", node.at)
+                slope, offset = parts
+                index.size = (size - offset + slope - 1) // slope
+
+    def _store_part(
+        self,
+        target: tree.Element,
+        name: str,
+        indices: dict[str, Index],
+        places: tuple[Poly, ...],
+        inner: Array,
+        declared: tuple[Poly, ...] | None,
+    ) -> None:
+        rest_names = self.scope.free_names(inner.rank)
+        rest = tuple(Index(n, s) for n, s in zip(rest_names, inner.shape, strict=True))
+        free = (*indices.values(), *rest)
+        full = (*places, *(Poly.of(i) for i in rest))
+        expr = inner.at(tuple(Poly.of(i) for i in rest))
+        plain = tuple(p.index for p in full) == free
+        if declared is None:
+            if not plain:
+                raise LanguageError(f"the shape of {name!r} must be declared, as its left side is not plain", target.at)
+            declared = tuple(i.extent for i in free)
+        if len(full) != len(declared):
+            raise LanguageError(
+                f"{name!r} has shape {show_shape(declared)}, but the left side and its value give {len(full)} axes",
+                target.at,
+            )
+        for place, size, index in zip(full, declared, free, strict=False):
+            if plain and index.extent != size:
+                raise LanguageError(
+                    f"{name!r} is declared with shape {show_shape(declared)}, but index {index.name!r} runs over "
+                    f"{show(index.extent)} values where the axis has {show(size)}; place {show(place)}",
+                    target.at,
+                )
+        step = Step(name, free, full, expr, declared)
+        if plain:
+            if name in self.parts:
+                raise LanguageError(f"{name!r} is defined twice", target.at)
+            self.define(name, free, full, expr, declared)
+            return
+        self._add_part(target, step)
+
+    def _add_part(self, target: tree.Element, step: Step) -> None:
+        parts = self.parts.setdefault(step.name, [])
+        if step.name in self.scope.current and not parts:
+            raise LanguageError(f"{step.name!r} is defined twice", target.at)
+        parts.append(step)
+        self.scope.steps.append(step)
+        self.scope.tensors[step.name] = Tensor(step.name, step.shape)
+        self.scope.current[step.name] = step.name
+
+    # --- the program ----------------------------------------------------------------------------
+
+    def program(self) -> Program | None:
+        """The finished program; parts of affine left sides must cover their array exactly once."""
+        from kb.index.cover import cover_fault
+
+        for name, parts in self.parts.items():
+            message = cover_fault(parts, self.scope.facts)
+            if message:
+                self.faults.append(Fault(f"the parts of {name!r} {message}", "define[0]"))
+        if self.faults:
+            return None
+        returns = tuple((s.name, self.scope.current[s.name]) for s in self.entry.outputs)
+        held = {h for _, h in returns}
+        if self.infer and not returns:
+            raise LanguageError("the expression has no output")
+        assert held <= set(self.scope.tensors)
+        tensors = {
+            n: replace(t, symbol=None) if t.symbol is not None and t.symbol.role == "output" else t
+            for n, t in self.scope.tensors.items()
+        }
+        return Program(
+            tensors,
+            tuple(self.scope.steps),
+            returns,
+            self.scope.instances,
+            self.scope.facts,
+            tuple(self.scope.dimensions),
+        )
+
+
+def _base(target: tree.Node) -> str:
+    if isinstance(target, tree.Element):
+        target = target.base
+    assert isinstance(target, tree.Name)
+    return target.id
+
+
+def default_value(symbol: Symbol) -> Expr:
+    """A symbol's default as a number."""
+    return Num(Fraction(symbol.default or "0"))
+
+
+__all__ = ["ArrayStep", "Elaborated", "build", "default_value", "elaborate"]

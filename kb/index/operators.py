@@ -1,0 +1,159 @@
+"""Operators that take formulas: expectations, integrals, deltas, stop, abstract functions."""
+
+from __future__ import annotations
+
+from kb import tree
+from kb.errors import LanguageError
+from kb.index import build
+from kb.index.affine import Index
+from kb.index.expressions import Expressions, scalar
+from kb.index.nodes import INFINITY, Apply, Expr, Stop, Variable, val
+from kb.index.program import Instance
+from kb.index.scope import Array
+from kb.model import Symbol
+from kb.parser import check_name, parse_expression
+from kb.vocabulary import FUNCTIONS
+
+
+def operator(expressions: Expressions, node: tree.Call) -> Array:
+    """Elaborate a call of an operator."""
+    match node.function:
+        case "delta":
+            left, right = (expressions.index(a) for a in expressions.take(node, 2))
+            return scalar(build.delta(left, right))
+        case "stop":
+            inner = expressions.array(expressions.take(node, 1)[0])
+            return Array(inner.shape, lambda idx: Stop(inner.at(idx)))
+        case "integral":
+            return _integral(expressions, node)
+        case "E":
+            return _expectation(expressions, node)
+        case "d" | "vjp":
+            if expressions.derive is None:
+                raise LanguageError(f"'{node.function}' may stand in claims and in steps, not here", node.at)
+            return expressions.derive(expressions, node)
+    raise LanguageError("deriv takes a function, and then its argument: deriv(f)(x)", node.at)
+
+
+def _bound_variable(expressions: Expressions, node: tree.Node) -> tuple[str, Variable]:
+    if not isinstance(node, tree.Name):
+        raise LanguageError(f"'{node}' is not the name of a variable", node.at)
+    check_name(node.id, node.at, "variable")
+    if expressions.scope.is_taken(node.id):
+        raise LanguageError(f"{node.id!r} already has a meaning here; use another name for the variable", node.at)
+    return node.id, Variable(node.id)
+
+
+def _integral(expressions: Expressions, node: tree.Call) -> Array:
+    body, name_node, low, high = expressions.take(node, 4)
+    name, variable = _bound_variable(expressions, name_node)
+    bounds = [expressions.number(b, "the bound of an integral") for b in (low, high)]
+    scope = expressions.scope
+    scope.variables[name] = variable
+    try:
+        integrand = expressions.number(body, "an integrand")
+    finally:
+        del scope.variables[name]
+    return scalar(build.integral(variable, bounds[0], bounds[1], integrand))
+
+
+def _expectation(expressions: Expressions, node: tree.Call) -> Array:
+    body, name_node, law = expressions.take(node, 3)
+    if isinstance(name_node, tree.Name) and _selects(name_node.id, body, law):
+        return _over_index(expressions, node, body, name_node, law)
+    name, variable = _bound_variable(expressions, name_node)
+    scope = expressions.scope
+    scope.variables[name] = variable
+    try:
+        if isinstance(law, tree.Name) and law.id in scope.abstract:
+            density: Expr = Apply(law.id, (0,), (expressions.array(name_node).at(()),))
+        else:
+            density = expressions.number(law, "a density")
+        integrand = build.mul(expressions.number(body, "the body of an expectation"), density)
+    finally:
+        del scope.variables[name]
+    return scalar(build.integral(variable, build.negative(INFINITY), INFINITY, integrand))
+
+
+def _selects(name: str, *nodes: tree.Node) -> bool:
+    """Whether the name is used as a subscript anywhere."""
+    return any(
+        isinstance(i, tree.Name) and i.id == name
+        for node in nodes
+        for part in tree.walk(node)
+        if isinstance(part, tree.Element)
+        for i in part.indices
+    )
+
+
+def _over_index(expressions: Expressions, node: tree.Call, body: tree.Node, name: tree.Name, law: tree.Node) -> Array:
+    product = tree.Chain((law, body), ("*",), at=node.at)
+    return expressions.call(tree.Call("sum", (product, name), at=node.at))
+
+
+# --- abstract functions --------------------------------------------------------------------------
+
+
+def apply_abstract(
+    expressions: Expressions, node: tree.Node, name: str, arguments: tuple[tree.Node, ...], derivative: int
+) -> Array:
+    """``f(x)`` or ``deriv(f)(x)`` of an abstract function of numbers, elementwise."""
+    symbol = expressions.scope.abstract.get(name)
+    if symbol is None or symbol.kind == "reducer":
+        if name in FUNCTIONS and derivative:
+            return _derived_builtin(expressions, node, name, arguments)
+        raise LanguageError(f"{name!r} is not a declared function; declare it under symbols with an instance", node.at)
+    count = max(len(symbol.arguments), 1)
+    if len(arguments) != count:
+        raise LanguageError(f"'{name}' takes {count} argument(s), {len(arguments)} given", node.at)
+    if any("[" in a for a in symbol.arguments) or symbol.shape:
+        raise LanguageError(f"'{name}' is declared on arrays; functions of numbers only can be called here", node.at)
+    if derivative and count != 1:
+        raise LanguageError("deriv(f) is for functions of one number; write d(f(x, y), x)", node.at)
+    arrays = [expressions.array(a) for a in arguments]
+    return expressions.elementwise(node, lambda *parts: Apply(name, (derivative,) * count, tuple(parts)), *arrays)
+
+
+def _derived_builtin(
+    expressions: Expressions, node: tree.Node, name: str, arguments: tuple[tree.Node, ...]
+) -> Array:
+    from kb.calculus.linear import function_derivative
+
+    if len(arguments) != 1:
+        raise LanguageError(f"deriv({name}) takes one argument", node.at)
+    inner = expressions.array(arguments[0])
+    return Array(inner.shape, lambda idx: function_derivative(name, inner.at(idx)))
+
+
+def instance_of(expressions: Expressions, symbol: Symbol) -> Instance:
+    """What an abstract function or law stands for, as an expression in variables of its own.
+
+    Raises LanguageError where the instance is missing or does not fit.
+    """
+    if not symbol.instance:
+        raise LanguageError(f"the {symbol.kind} {symbol.name!r} needs an instance, such as tanh or '2*x - 1'")
+    names = [a.split("[")[0] for a in symbol.arguments] or ["x"]
+    variables = tuple(Variable(n) for n in names)
+    node = parse_expression(symbol.instance)
+    if isinstance(node, tree.Name) and node.id not in names:
+        node = tree.Call(node.id, tuple(tree.Name(n) for n in names))
+    inner = Expressions(_instance_scope(expressions, names, variables), expressions.calls, expressions.derive)
+    body = inner.number(node, "an instance")
+    if inner.scope.steps:
+        raise LanguageError(f"the instance of {symbol.name!r} must be a function of numbers")
+    return Instance(variables, body)
+
+
+def _instance_scope(expressions: Expressions, names: list[str], variables: tuple[Variable, ...]):  # type: ignore[no-untyped-def]
+    from kb.index.scope import Scope
+
+    scope = Scope(facts=expressions.scope.facts)
+    scope.variables.update(zip(names, variables, strict=True))
+    return scope
+
+
+def index_value(index: Index) -> Expr:
+    """An index as a number."""
+    from kb.index.affine import Poly
+
+    return val(Poly.of(index))

@@ -1,0 +1,145 @@
+"""An equation in index form: symbols, steps that define arrays element by element, outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from kb.index.affine import Facts, Index, Poly
+from kb.index.nodes import Expr, Variable, read_names
+from kb.model import Symbol
+
+Shape = tuple[Poly, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """What a name stands for: its shape and, for a declared symbol, the declaration."""
+
+    name: str
+    shape: Shape
+    symbol: Symbol | None = None
+    outside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``name[target] = expr`` for all values of the free indices.
+
+    ``target`` is usually the free indices themselves. It may be affine (``PE[2*i]``); several
+    steps of one name then define its parts. Free indices that the target lacks are summed over:
+    the adjoint of a strided read is such a step (a scatter).
+    """
+
+    name: str
+    free: tuple[Index, ...]
+    target: tuple[Poly, ...]
+    expr: Expr
+    shape: Shape
+    accumulates: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the target is the free indices in order."""
+        return not self.accumulates and tuple(p.index for p in self.target) == self.free
+
+    @property
+    def inputs(self) -> set[str]:
+        """Names that the step reads."""
+        return read_names(self.expr)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayStep:
+    """A primitive of whole arrays, such as an inverse, applied to the last axes of its argument."""
+
+    name: str
+    operation: str
+    argument: str
+    shape: Shape
+    lead: int = 0
+
+    @property
+    def inputs(self) -> set[str]:
+        """Names that the step reads."""
+        return {self.argument}
+
+
+AnyStep = Step | ArrayStep
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What an abstract function or law stands for: an expression in its own variables."""
+
+    variables: tuple[Variable, ...]
+    body: Expr
+
+
+@dataclass(frozen=True)
+class Program:
+    """Symbols in declared order, steps in order of computation, outputs by step name.
+
+    ``returns`` pairs each output's public name with the step that holds it (an update's new state
+    ``m`` is held by another name than the incoming ``m``).
+    """
+
+    tensors: dict[str, Tensor]
+    steps: tuple[AnyStep, ...]
+    returns: tuple[tuple[str, str], ...]
+    instances: dict[str, Instance] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
+    dimensions: tuple[str, ...] = ()
+    parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def arguments(self) -> list[Tensor]:
+        """Declared symbols that a call passes."""
+        return [t for t in self.tensors.values() if t.symbol is not None and t.symbol.is_argument]
+
+    def shape(self, name: str) -> Shape:
+        """The shape of a symbol or step."""
+        return self.tensors[name].shape
+
+    def definitions(self, name: str) -> list[AnyStep]:
+        """The steps that define a name (more than one where its left sides are affine)."""
+        return [s for s in self.steps if s.name == name]
+
+    def step_names(self) -> list[str]:
+        """Names of steps, each once, in order."""
+        return list(dict.fromkeys(s.name for s in self.steps))
+
+    def dependents(self, names: set[str]) -> set[str]:
+        """The names whose values depend on any of ``names``, those included."""
+        found = set(names)
+        for step in self.steps:
+            if step.inputs & found:
+                found.add(step.name)
+        return found
+
+    def needed(self, names: set[str]) -> tuple[AnyStep, ...]:
+        """The steps that the given names need, in order."""
+        wanted, kept = set(names), []
+        for step in reversed(self.steps):
+            if step.name in wanted:
+                kept.append(step)
+                wanted |= step.inputs
+        return tuple(reversed(kept))
+
+    def with_steps(self, steps: tuple[AnyStep, ...], returns: tuple[tuple[str, str], ...]) -> Program:
+        """The same symbols with other steps and outputs."""
+        tensors = {n: t for n, t in self.tensors.items() if t.symbol is not None}
+        for step in steps:
+            if step.name not in tensors:
+                tensors[step.name] = Tensor(step.name, step.shape)
+        return replace(self, tensors=tensors, steps=steps, returns=returns)
+
+    def __iter__(self) -> Iterator[AnyStep]:
+        return iter(self.steps)
+
+
+def index_names(taken: set[str], wanted: int, preferred: str = "ijklmnpqrstuv") -> list[str]:
+    """Names for free indices that clash with nothing."""
+    names = [c for c in preferred if c not in taken]
+    names += [f"{c}{n}" for n in range(1, 99) for c in preferred if f"{c}{n}" not in taken]
+    return names[:wanted]
