@@ -1,0 +1,300 @@
+"""The value of a program in index form, by loops over mpmath numbers.
+
+Slow and plain on purpose: it shows what the symbolic result itself says, free of any lowering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from itertools import product
+from typing import Any
+
+import mpmath
+
+from kb.index.affine import Atom, Gather, Index, Poly
+from kb.index.nodes import (
+    Add,
+    Apply,
+    Bind,
+    Cases,
+    Compare,
+    Condition,
+    Const,
+    Expr,
+    Fn,
+    Integral,
+    Junction,
+    Mul,
+    Negation,
+    Num,
+    Pick,
+    Pow,
+    Read,
+    Several,
+    Stop,
+    Test,
+    Val,
+    Var,
+    Variable,
+)
+from kb.index.program import ArrayStep, Program, Step
+
+Element = Any
+Elements = dict[tuple[int, ...], Element]
+Place = Mapping[Index, int]
+
+_FUNCTIONS = {
+    "exp": mpmath.exp,
+    "log": mpmath.log,
+    "abs": abs,
+    "sign": mpmath.sign,
+    "sin": mpmath.sin,
+    "cos": mpmath.cos,
+    "tan": mpmath.tan,
+    "arcsin": mpmath.asin,
+    "arccos": mpmath.acos,
+    "arctan": mpmath.atan,
+    "sinh": mpmath.sinh,
+    "cosh": mpmath.cosh,
+    "tanh": mpmath.tanh,
+    "erf": mpmath.erf,
+    "floor": mpmath.floor,
+    "round": mpmath.nint,
+}
+
+
+class Evaluation:
+    """Values of symbols and steps; arrays are dictionaries from index tuples to numbers.
+
+    ``sizes`` holds dimensions and integer symbols.
+    """
+
+    def __init__(self, program: Program, values: Mapping[str, Elements], sizes: Mapping[str, int]) -> None:
+        self.program = program
+        self.values: dict[str, Elements] = dict(values)
+        self.sizes = sizes
+        self.variables: dict[Variable, Element] = {}
+
+    def run(self) -> dict[str, Elements]:
+        """Evaluate all steps; returns the values of all names."""
+        for step in self.program.steps:
+            if isinstance(step, ArrayStep):
+                self.values[step.name] = self.primitive(step)
+                continue
+            into = self.values.get(step.name)
+            if into is None or not self._is_partial(step):
+                into = self.values[step.name] = {}
+            if step.accumulates:
+                self._zero(into, step)
+            self.assign(into, step)
+        return self.values
+
+    def _is_partial(self, step: Step) -> bool:
+        return step.accumulates or not step.is_plain
+
+    def _zero(self, into: Elements, step: Step) -> None:
+        for place in product(*(range(self.size(s)) for s in step.shape)):
+            into.setdefault(place, mpmath.mpf(0))
+
+    def assign(self, into: Elements, step: Step) -> None:
+        """Evaluate one step into an array."""
+        for place in self.places(step.free, {}):
+            at = tuple(self.number(p, place) for p in step.target)
+            if step.accumulates:
+                if at in into:
+                    into[at] += self.value(step.expr, place)
+            else:
+                into[at] = self.value(step.expr, place)
+
+    def size(self, poly: Poly) -> int:
+        return self.number(poly, {})
+
+    def number(self, poly: Poly, place: Place) -> int:
+        """The value of an index expression."""
+
+        def atom(a: Atom) -> int:
+            if isinstance(a, Index):
+                return place[a]
+            if isinstance(a, Gather):
+                return int(self.values[a.name][tuple(self.number(p, place) for p in a.index)])
+            return self.sizes[str(a)]
+
+        return poly.evaluate(atom)
+
+    def places(self, indices: tuple[Index, ...], outer: Place) -> Any:
+        """All values of the indices, together with those of the outer ones."""
+        for values in product(*(range(self.number(i.extent, outer)) for i in indices)):
+            yield {**outer, **dict(zip(indices, values, strict=True))}
+
+    def value(self, expr: Expr, place: Place) -> Element:
+        """The value of an expression, given values of its free indices."""
+        match expr:
+            case Num(value=value):
+                return mpmath.mpf(value.numerator) / value.denominator
+            case Read(name=name, index=index):
+                at = tuple(self.number(p, place) for p in index)
+                return self.values[name].get(at, mpmath.mpf(0))
+            case Val(poly=poly):
+                return mpmath.mpf(self.number(poly, place))
+            case Var(variable=variable):
+                return self.variables[variable]
+            case Const(name=name):
+                return mpmath.pi if name == "pi" else mpmath.inf
+            case Add(args=args):
+                return mpmath.fsum(self.value(a, place) for a in args)
+            case Mul(args=args):
+                return self.product(args, place)
+            case Pow(base=base, exponent=exponent):
+                return self.power(self.value(base, place), self.value(exponent, place))
+            case Fn(name=name, arg=arg):
+                return _FUNCTIONS[name](self.value(arg, place))
+            case Test(condition=condition):
+                return mpmath.mpf(self.holds(condition, place))
+            case Stop(arg=arg):
+                return self.value(arg, place)
+            case Apply() | Integral():
+                return self.calculus(expr, place)
+        return self.selection(expr, place)
+
+    def selection(self, expr: Expr, place: Place) -> Element:
+        match expr:
+            case Cases(branches=branches, otherwise=otherwise):
+                chosen = next((v for c, v in branches if self.holds(c, place)), otherwise)
+                return self.value(chosen, place)
+            case Several(op=op, args=args):
+                return _reduce(op, [self.value(a, place) for a in args])
+            case Bind(op=op, indices=indices, conditions=conditions, body=body):
+                inner = self.places(indices, place)
+                return _reduce(op, [self.value(body, p) for p in inner if all(self.holds(c, p) for c in conditions)])
+            case Pick():
+                return mpmath.mpf(self.is_first(expr, place))
+        raise TypeError(f"not an expression: {expr!r}")
+
+    def product(self, args: tuple[Expr, ...], place: Place) -> Element:
+        """A product; conditions go first, as they guard what the other factors read."""
+        ordered = sorted(args, key=lambda a: not isinstance(a, (Test, Pick)))
+        result = mpmath.mpf(1)
+        for arg in ordered:
+            result *= self.value(arg, place)
+            if not result:
+                return result
+        return result
+
+    def power(self, base: Element, exponent: Element) -> Element:
+        if base < 0 and exponent != int(exponent):
+            return mpmath.nan
+        if base == 0 and exponent < 0:
+            return mpmath.inf
+        return mpmath.power(base, int(exponent) if exponent == int(exponent) else exponent)
+
+    def holds(self, condition: Condition, place: Place) -> bool:
+        match condition:
+            case Compare(op=op, left=left, right=right):
+                a, b = self.value(left, place), self.value(right, place)
+                return bool({"==": a == b, "!=": a != b, "<": a < b, "<=": a <= b}[op])
+            case Junction(op="and", args=args):
+                return all(self.holds(c, place) for c in args)
+            case Junction(args=args):
+                return any(self.holds(c, place) for c in args)
+            case Negation(arg=arg):
+                return not self.holds(arg, place)
+        raise TypeError(f"not a condition: {condition!r}")
+
+    def is_first(self, expr: Pick, place: Place) -> bool:
+        """Whether the place asked for is the first extremum in reading order."""
+        best, where = None, None
+        for inner in self.places(expr.indices, place):
+            if not all(self.holds(c, inner) for c in expr.conditions):
+                continue
+            value = self.value(expr.body, inner)
+            if best is None or (value > best if expr.op == "max" else value < best):
+                best, where = value, tuple(inner[i] for i in expr.indices)
+        return where == tuple(self.number(p, place) for p in expr.at)
+
+    # --- functions of functions -----------------------------------------------------------------
+
+    def calculus(self, expr: Expr, place: Place) -> Element:
+        if isinstance(expr, Apply):
+            instance = self.program.instances[expr.name]
+            return self.applied(derived_instance(self.program, expr.name, expr.orders), instance.variables, expr, place)
+        assert isinstance(expr, Integral)
+        low, high = self.value(expr.low, place), self.value(expr.high, place)
+
+        def integrand(x: Element) -> Element:
+            before = self.variables.get(expr.variable)
+            self.variables[expr.variable] = x
+            try:
+                return self.value(expr.body, place)
+            finally:
+                if before is not None:
+                    self.variables[expr.variable] = before
+
+        return integrate(integrand, low, high)
+
+    def applied(self, body: Expr, variables: tuple[Variable, ...], expr: Apply, place: Place) -> Element:
+        values = [self.value(a, place) for a in expr.args]
+        before = dict(self.variables)
+        self.variables.update(zip(variables, values, strict=True))
+        try:
+            return self.value(body, place)
+        finally:
+            self.variables = before
+
+    def primitive(self, step: ArrayStep) -> Elements:
+        """Inverses and determinants of the matrices along the last two axes."""
+        source = self.values[step.argument]
+        shape = [self.size(s) for s in self.program.shape(step.argument)]
+        lead, n = shape[: step.lead], shape[-1]
+        result: Elements = {}
+        for front in product(*map(range, lead)):
+            matrix = mpmath.matrix([[source[(*front, i, j)] for j in range(n)] for i in range(n)])
+            if step.operation == "inv":
+                inverse = matrix**-1
+                for i, j in product(range(n), range(n)):
+                    result[(*front, i, j)] = inverse[i, j]
+            else:
+                value = mpmath.det(matrix)
+                result[front] = value if step.operation == "det" else mpmath.log(abs(value))
+        return result
+
+
+def integrate(integrand: Any, low: Element, high: Element) -> Element:
+    """An integral by the double exponential rule; the real line is cut into pieces."""
+    if low == -mpmath.inf and high == mpmath.inf:
+        cuts = [-mpmath.inf, -8, -4, -2, 0, 2, 4, 8, mpmath.inf]
+        return mpmath.quad(_guarded(integrand), cuts, maxdegree=8)
+    return mpmath.quad(_guarded(integrand), [low, high])
+
+
+def _guarded(integrand: Any) -> Any:
+    """At nodes so far out that the density is 0 in any precision, the body may not be finite."""
+
+    def guarded(x: Element) -> Element:
+        value = integrand(x)
+        return value if mpmath.isfinite(value) else mpmath.mpf(0)
+
+    return guarded
+
+
+def derived_instance(program: Program, name: str, orders: tuple[int, ...]) -> Expr:
+    """An abstract function's instance, differentiated as often as ``orders`` says."""
+    from kb.calculus.instances import derivative_of_instance
+
+    return derivative_of_instance(program.instances[name], orders)
+
+
+def _reduce(op: str, values: list[Element]) -> Element:
+    if op == "sum":
+        return mpmath.fsum(values)
+    if op == "prod":
+        return mpmath.fprod(values)
+    if op == "logsumexp":
+        top = max(values)
+        return top + mpmath.log(mpmath.fsum(mpmath.exp(v - top) for v in values))
+    return max(values) if op == "max" else min(values)
+
+
+def exact(value: Fraction) -> Element:
+    """A rational number at the working precision."""
+    return mpmath.mpf(value.numerator) / value.denominator

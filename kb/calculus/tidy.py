@@ -1,0 +1,258 @@
+"""Derivatives as people write them: folded back into the names of the steps, factored.
+
+A few targeted rules, applied bottom up; nothing is expanded. Each rule gives an equal expression:
+
+* fold: a subexpression that a step defines becomes the step's name, in powers and products too
+* reciprocal: where ``T = 1/(c + u)``, the product ``T*u`` is ``1 - c*T``
+* factor: what all terms of a sum have in common goes in front
+* split: a sum of terms is split where the pieces fold or cancel
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kb.calculus.match import Binding, as_power, equal, match, match_factors, split_scale
+from kb.index import build
+from kb.index.affine import Index, Poly
+from kb.index.nodes import (
+    MINUS_ONE,
+    ONE,
+    Add,
+    Bind,
+    Expr,
+    Fn,
+    Mul,
+    Num,
+    Pow,
+    Read,
+    Several,
+    num,
+    read_names,
+    walk,
+)
+from kb.index.program import Program, Step
+
+_SMALL = 400
+
+
+class Tidy:
+    """Tidies expressions in the names of a program."""
+
+    def __init__(self, program: Program, fold: bool = True) -> None:
+        steps = [s for s in program.steps if isinstance(s, Step) and s.is_plain] if fold else []
+        self.patterns = [_Pattern(s) for s in steps if _is_worth_a_name(s.expr)]
+        self.cache: dict[Expr, Expr] = {}
+
+    def __call__(self, expr: Expr) -> Expr:
+        """An equal expression, folded and factored."""
+        for _ in range(3):
+            tidied = self.visit(expr)
+            if tidied == expr:
+                break
+            expr = tidied
+        return expr
+
+    def visit(self, expr: Expr) -> Expr:
+        if expr not in self.cache:
+            self.cache[expr] = self._visit(expr)
+        return self.cache[expr]
+
+    def _visit(self, expr: Expr) -> Expr:
+        folded = self.fold(expr)
+        if folded is not None:
+            return self.visit(folded) if folded != expr else folded
+        rebuilt: Expr = build.rebuild(expr, self.inner)
+        if rebuilt != expr:
+            folded = self.fold(rebuilt)
+            if folded is not None:
+                return folded
+        for rule in (self.reciprocal, factor, positive_first, self.split):
+            changed = rule(rebuilt)
+            if changed is not None:
+                return changed
+        return rebuilt
+
+    def inner(self, node: Expr) -> Expr:
+        if not isinstance(node, Expr):
+            result: Expr = build.rebuild_condition(node, self.inner)
+            return result
+        return self.visit(node)
+
+    # --- fold -----------------------------------------------------------------------------------
+
+    def fold(self, expr: Expr) -> Expr | None:
+        """The expression with the largest step that it contains at its top, or None."""
+        if isinstance(expr, (Num, Read)) or not self.patterns:
+            return None
+        names = read_names(expr)
+        for pattern in self.patterns:
+            if pattern.names <= names:
+                folded = pattern.fold(expr)
+                if folded is not None:
+                    return folded
+        return None
+
+    def reciprocal(self, expr: Expr) -> Expr | None:
+        """``T*u`` is ``1 - c*T`` where ``T = 1/(c + u)``."""
+        if not isinstance(expr, Mul):
+            return None
+        for pattern in self.patterns:
+            if pattern.denominator is None:
+                continue
+            for n, factor_ in enumerate(expr.args):
+                base, exponent = as_power(factor_)
+                if isinstance(base, Read) and base.name == pattern.name and _is_positive_integer(exponent):
+                    found = pattern.cancel(expr, n, base, exponent)
+                    if found is not None:
+                        return found
+        return None
+
+    # --- sums -----------------------------------------------------------------------------------
+
+    def split(self, expr: Expr) -> Expr | None:
+        """Split a sum over terms where that makes it smaller."""
+        if not (isinstance(expr, Bind) and expr.op == "sum" and isinstance(expr.body, Add)):
+            return None
+        if len(expr.body.args) > 4:
+            return None
+        pieces = [self.visit(build.bind("sum", expr.indices, expr.conditions, t)) for t in expr.body.args]
+        combined = build.add(*pieces)
+        return combined if _weight(combined) < _weight(expr) else None
+
+
+class _Pattern:
+    """A step's definition, ready to be found in other expressions."""
+
+    def __init__(self, step: Step) -> None:
+        self.name = step.name
+        self.free = step.free
+        self.unknown = frozenset(step.free)
+        self.expr = step.expr
+        self.names = read_names(step.expr)
+        self.scale, self.core = split_scale(step.expr)
+        self.denominator = self._denominator()
+
+    def _denominator(self) -> tuple[Expr, Expr] | None:
+        """``(c, u)`` if the definition is ``1/(c + u)``."""
+        if isinstance(self.expr, Pow) and self.expr.exponent == MINUS_ONE and isinstance(self.expr.base, Add):
+            terms = self.expr.base.args
+            if len(terms) == 2 and isinstance(terms[0], Num):
+                return terms[0], terms[1]
+            if len(terms) == 2 and isinstance(terms[1], Num):
+                return terms[1], terms[0]
+        return None
+
+    def read(self, binding: Binding) -> Expr | None:
+        if any(i not in binding for i in self.free):
+            return None
+        return Read(self.name, tuple(binding[i] for i in self.free), False)
+
+    def fold(self, expr: Expr) -> Expr | None:
+        """The expression with this definition replaced by its name at the top; None if it is not there."""
+        for made in self._candidates(expr):
+            return made
+        return None
+
+    def _candidates(self, expr: Expr) -> Iterator[Expr]:
+        factors = list(expr.args) if isinstance(expr, Mul) else [expr]
+        if len(self.core) == 1 and isinstance(self.core[0], Pow) and _is_heavy(self.core[0].base):
+            yield from self._powers(factors, self.core[0])
+        elif self.core and len(self.core) <= len(factors) <= 12:
+            for binding, rest in match_factors(self.core, factors, self.unknown, {}):
+                read = self.read(binding)
+                if read is not None:
+                    yield build.mul(read, build.power(self.scale, MINUS_ONE), *rest)
+
+    def _powers(self, factors: list[Expr], core: Pow) -> Iterator[Expr]:
+        """``T = scale*B**e``, so ``B**f`` is ``(T/scale)**(f/e)``."""
+        for n, candidate in enumerate(factors):
+            base, exponent = as_power(candidate)
+            for binding in match(core.base, base, self.unknown, {}):
+                own = build.substitute(core.exponent, binding)
+                ratio = _ratio(exponent, own)
+                read = self.read(binding)
+                if read is None or ratio is None:
+                    continue
+                value = build.power(build.mul(read, build.power(self.scale, MINUS_ONE)), ratio)
+                yield build.mul(*factors[:n], value, *factors[n + 1 :])
+
+    def cancel(self, expr: Mul, n: int, read: Read, exponent: Expr) -> Expr | None:
+        assert self.denominator is not None and isinstance(exponent, Num)
+        constant, other = self.denominator
+        moved: dict[Index, Poly] = dict(zip(self.free, read.index, strict=True))
+        wanted = build.substitute(build.freshen(other), moved)
+        for k, factor_ in enumerate(expr.args):
+            if k != n and equal(factor_, wanted):
+                rest = [a for m, a in enumerate(expr.args) if m not in (n, k)]
+                lowered = build.power(read, num(exponent.value - 1))
+                return build.mul(*rest, lowered, build.subtract(ONE, build.mul(constant, read)))
+        return None
+
+
+def _ratio(exponent: Expr, own: Expr) -> Expr | None:
+    """``exponent/own``; None where a root of something negative could be meant."""
+    if isinstance(exponent, Num) and isinstance(own, Num):
+        ratio = exponent.value / own.value
+        even = own.value.denominator == 1 and own.value.numerator % 2 == 0
+        return None if even and ratio.denominator != 1 else num(ratio)
+    inverse = build.power(own, MINUS_ONE)
+    terms = exponent.args if isinstance(exponent, Add) else (exponent,)
+    return build.add(*(build.mul(t, inverse) for t in terms))
+
+
+def _is_heavy(expr: Expr) -> bool:
+    return isinstance(expr, (Add, Bind, Fn, Several))
+
+
+def _is_positive_integer(expr: Expr) -> bool:
+    return isinstance(expr, Num) and expr.value.denominator == 1 and expr.value > 0
+
+
+def _is_worth_a_name(expr: Expr) -> bool:
+    return not isinstance(expr, (Num, Read)) and bool(read_names(expr)) and _weight(expr) <= _SMALL
+
+
+def _weight(expr: Expr) -> int:
+    return sum(1 for _ in walk(expr))
+
+
+def factor(expr: Expr) -> Expr | None:
+    """Put in front what all terms of a sum have in common."""
+    if not isinstance(expr, Add):
+        return None
+    bags = [_factors(t) for t in expr.args]
+    if any(b is None for b in bags):
+        return None
+    common: list[Expr] = []
+    first = bags[0]
+    assert first is not None
+    for candidate in first:
+        if all(any(equal(candidate, other) for other in bag) for bag in bags[1:] if bag is not None):
+            common.append(candidate)
+    common = [c for c in common if not isinstance(c, Num)]
+    if not common:
+        return None
+    rest = [_without(t, common) for t in expr.args]
+    return build.mul(*common, positive_first(build.add(*rest)) or build.add(*rest))
+
+
+def _factors(term: Expr) -> list[Expr] | None:
+    return list(term.args) if isinstance(term, Mul) else [term]
+
+
+def _without(term: Expr, common: list[Expr]) -> Expr:
+    kept = list(term.args) if isinstance(term, Mul) else [term]
+    for c in common:
+        kept.remove(next(k for k in kept if equal(k, c)))
+    return build.mul(*kept)
+
+
+def positive_first(expr: Expr) -> Expr | None:
+    """``p - y`` rather than ``-y + p``."""
+    if not isinstance(expr, Add):
+        return None
+    positive = [t for t in expr.args if build.split_coefficient(t)[0] > 0]
+    negative = [t for t in expr.args if build.split_coefficient(t)[0] <= 0]
+    ordered = (*positive, *negative)
+    return Add(ordered) if positive and ordered != expr.args else None
