@@ -83,10 +83,13 @@ def jvp(program: Program, wrt: Sequence[str], strict: bool = True) -> Forward:
         symbol = Symbol(held, tuple(map(str, shape)), about=f"tangent of {name}")
         tensors[held] = Tensor(held, shape, symbol, program.tensors[name].outside)
     steps: list[AnyStep] = []
+    defined = set(program.tensors) - {s.name for s in program.steps}
     for step in program.steps:
         steps.append(step)
+        defined.add(step.name)
         if step.name not in active:
             continue
+        tidy.show(set(defined))
         free, target, found = linearised(program, step, active, inverses, strict)
         held = names.get(step.name) or dot(step.name)
         terms = [

@@ -43,6 +43,12 @@ class Tidy:
         steps = [s for s in program.steps if isinstance(s, Step) and s.is_plain] if fold else []
         self.patterns = [_Pattern(s) for s in steps if _is_worth_a_name(s.expr)]
         self.cache: dict[Expr, Expr] = {}
+        self.visible: set[str] | None = None
+
+    def show(self, names: set[str]) -> None:
+        """From here on fold only into these names: a step cannot use what comes after it."""
+        self.visible = names
+        self.cache.clear()
 
     def __call__(self, expr: Expr) -> Expr:
         """An equal expression, folded and factored."""
@@ -87,7 +93,7 @@ class Tidy:
             return None
         names = read_names(expr)
         for pattern in self.patterns:
-            if pattern.names <= names:
+            if pattern.names <= names and (self.visible is None or pattern.name in self.visible):
                 folded = pattern.fold(expr)
                 if folded is not None:
                     return folded

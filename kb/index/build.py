@@ -321,16 +321,23 @@ def compare(op: str, left: Expr, right: Expr) -> Condition:
 
 
 def as_poly(expr: Expr) -> Poly:
-    """The polynomial that a size, an index or a whole number is."""
-    if isinstance(expr, Val):
-        return expr.poly
-    if isinstance(expr, Num) and expr.value.denominator == 1:
-        return Poly.of(int(expr.value))
+    """The polynomial that sizes, indices and whole numbers make. Raises ValueError for anything else."""
+    match expr:
+        case Val(poly=poly):
+            return poly
+        case Num(value=value) if value.denominator == 1:
+            return Poly.of(int(value))
+        case Add(args=args):
+            return sum((as_poly(a) for a in args), Poly.of(0))
+        case Mul(args=args):
+            return math.prod((as_poly(a) for a in args), start=Poly.of(1))
     raise ValueError(f"not a whole number: {expr!r}")
 
 
 def is_whole(expr: Expr) -> bool:
     """Whether ``as_poly`` has an answer."""
+    if isinstance(expr, (Add, Mul)):
+        return all(map(is_whole, expr.args))
     return isinstance(expr, Val) or (isinstance(expr, Num) and expr.value.denominator == 1)
 
 

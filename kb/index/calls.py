@@ -10,7 +10,7 @@ from kb.errors import LanguageError
 from kb.index import build
 from kb.index.affine import Gather, Index, Poly
 from kb.index.expressions import CallHandler, Expressions
-from kb.index.nodes import Apply, Bind, Expr, Read, walk
+from kb.index.nodes import Apply, Bind, Expr, Read, Var, walk
 from kb.index.program import ArrayStep, Program, Step, Tensor
 from kb.index.scope import Array, show_shape
 from kb.vocabulary import BUILT_IN
@@ -195,7 +195,7 @@ class _Binding:
         """Pass an array; one that is costly and read more than once becomes a step."""
         self.leads[tensor.name] = array.rank - len(tensor.shape)
         weight = self.weight(array)
-        if weight == math.inf or (weight > _CHEAP and self.read_often(tensor.name)):
+        if not self.varies(array) and (weight == math.inf or (weight > _CHEAP and self.read_often(tensor.name))):
             target = self.expressions.target
             array = self.expressions.define(f"{tensor.name}_{target}" if target else tensor.name, array)
         if tensor.outside:
@@ -215,6 +215,11 @@ class _Binding:
             return Read(read.name, read.index, True)
 
         return Array(array.shape, at)
+
+    def varies(self, array: Array) -> bool:
+        """Whether an element depends on the variable of an integral: such a thing cannot be a step."""
+        probe = array.at(tuple(Poly.of(Index("_", s)) for s in array.shape))
+        return any(isinstance(n, Var) for n in walk(probe))
 
     def weight(self, array: Array) -> float:
         """How much work an element is; infinite where it takes a sum."""
@@ -336,7 +341,7 @@ class _Binding:
         """Inside a larger expression, a small elementwise output is put in place, any other named."""
         probe = array.at(tuple(Poly.of(Index("_", s)) for s in array.shape))
         nodes = list(walk(probe))
-        if isinstance(probe, Read) or (len(nodes) <= _HEAVY and not any(isinstance(n, Bind) for n in nodes)):
+        if isinstance(probe, Read) or self.varies(array) or (len(nodes) <= _HEAVY and not any(isinstance(n, Bind) for n in nodes)):
             return array
         return self.expressions.define(name, array)
 

@@ -46,7 +46,7 @@ def elaborate(
     builder = _Builder(entry, Calls(programs, entries, entry.id), derive, infer)
     builder.symbols()
     builder.steps()
-    program = builder.program() if not builder.faults else None
+    program = builder.program() if not builder.failed else None
     return Elaborated(entry, program, builder.scope, tuple(builder.faults))
 
 
@@ -57,10 +57,12 @@ class _Builder:
         self.expressions = Expressions(self.scope, calls, derive)
         self.infer = infer
         self.faults: list[Fault] = []
+        self.failed = False
         self.parts: dict[str, list[Step]] = {}
 
     def fault(self, field: str, error: EqkbError) -> None:
         """Record an error, unless it only follows from an earlier one."""
+        self.failed = True
         if not isinstance(error, Poisoned):
             start = error.start if isinstance(error, LanguageError) else 0
             self.faults.append(Fault(str(error), field, start))

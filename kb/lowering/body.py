@@ -1,0 +1,366 @@
+"""The body of a generated function: one statement after another for the steps of a program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from kb.index import build
+from kb.index.affine import Gather, Index, Poly
+from kb.index.nodes import Add, Bind, Expr, Mul, Num, Pick, Read, Test, free_indices, walk
+from kb.index.program import AnyStep, ArrayStep, Program, Step
+from kb.lowering import reads
+from kb.lowering.arrays import Lowerer, canonical, natural_order
+from kb.lowering.contraction import product_of_two
+from kb.lowering.operands import PRODUCT, SUM, Operand, align, permute, poly_code, squeeze, union
+
+
+class Body:
+    """Lowers steps in order. ``finals`` maps steps to the argument whose gradient they are."""
+
+    def __init__(self, lowerer: Lowerer, steps: Sequence[AnyStep], finals: Mapping[str, str], kept: Sequence[str] = ()) -> None:
+        self.lowerer = lowerer
+        self.writer = lowerer.writer
+        self.program: Program = lowerer.program
+        self.steps = list(steps)
+        self.finals = finals
+        self.kept = tuple(kept)
+        self.reduced: set[str] = set()
+
+    def run(self) -> None:
+        """Emit all steps."""
+        for step in self.steps:
+            if isinstance(step, Step):
+                self.lowerer.survey(step.expr)
+            else:
+                self.lowerer.uses[step.argument] += 1
+        for held in self.kept:
+            self.lowerer.uses[held] += 1
+        for step in self.steps:
+            if isinstance(step, ArrayStep):
+                self.primitive(step)
+            elif step.accumulates:
+                self.scatter(step)
+            elif step.is_plain:
+                self.plain(step)
+            else:
+                self.part(step)
+
+    # --- plain steps ----------------------------------------------------------------------------
+
+    def plain(self, step: Step) -> None:
+        lowerer = self.lowerer
+        lowerer.hint = step.name
+        lowerer.rank = len(step.free)
+        final = self.finals.get(step.name)
+        if final is not None and lowerer.uses[step.name] == 1 and self.is_only(step):
+            operand = self.gradient(step.expr, step.free, final)
+            self.reduced.add(step.name)
+        else:
+            operand = lowerer.lower(step.expr, step.free)
+        lowerer.hint = ""
+        self.store(step, operand)
+
+    def is_only(self, step: Step) -> bool:
+        return sum(s.name == step.name for s in self.steps) == 1
+
+    def store(self, step: Step, operand: Operand) -> None:
+        """Give the step's value its name, with all its axes in order."""
+        lowerer = self.lowerer
+        operand = squeeze(operand) if operand.indices == step.free else operand
+        if set(operand.indices) != set(step.free):
+            shape = self.shape(step.shape)
+            code = f"_full({lowerer.aligned(operand, step.free).code}, {shape})"
+            operand = Operand(code, step.free, operand.deps, refs=operand.refs)
+        operand = permute(operand, step.free)
+        uses = lowerer.uses.pop(step.name, 0)
+        if operand.code.isidentifier() and not operand.argument:
+            lowerer.pending.subtract(operand.refs)
+            if operand.buffer and not lowerer.may_overwrite(replace(operand, axes=operand.axes or (None,))):
+                lowerer.pinned_here.add(operand.code)
+            if operand.buffer and operand.code != step.name and step.name not in self.writer.taken:
+                self.writer.line(f"{self.writer.name(step.name)} = {operand.code}")
+                if operand.code in lowerer.pinned_here:
+                    lowerer.pinned_here.add(step.name)
+                operand = replace(operand, code=step.name)
+            lowerer.overwritten.discard(operand.code)
+            lowerer.uses[operand.code] = max(lowerer.uses[operand.code], 0) + uses
+            lowerer.variables[step.name] = replace(operand, refs=())
+            return
+        name = self.writer.name(step.name)
+        lowerer.emit(f"{name} = {operand.code}", operand)
+        lowerer.overwritten.discard(name)
+        lowerer.uses[name] = uses
+        lowerer.variables[step.name] = Operand(name, step.free, operand.deps, buffer=operand.fresh)
+
+    def shape(self, shape: tuple[Poly, ...]) -> str:
+        """A shape as source."""
+        inner = ", ".join(poly_code(s) for s in shape)
+        return f"({inner},)" if len(shape) == 1 else f"({inner})"
+
+    # --- gradients of arguments -----------------------------------------------------------------
+
+    def gradient(self, expr: Expr, free: tuple[Index, ...], argument: str) -> Operand:
+        """The value summed over the leading axes that the argument lacks, in the product itself."""
+        terms = expr.args if isinstance(expr, Add) else (expr,)
+        if not any(self.is_contraction(t, free) for t in terms):
+            return self.reduced_to(self.lowerer.lower(expr, free), free, argument)
+        result: Operand | None = None
+        for term in terms:
+            positive = build.split_coefficient(term)[0] >= 0
+            made = self.term(term if positive else build.negative(term), free, argument)
+            if result is None:
+                result = made if positive else self.lowerer.negate(made)
+            else:
+                result = self.lowerer.binary("+" if positive else "-", result, made, SUM, free)
+        assert result is not None
+        return result
+
+    def is_contraction(self, term: Expr, free: tuple[Index, ...]) -> bool:
+        """Whether a term is one matrix product, or an outer product."""
+        _, core = self.split(term)
+        if isinstance(core, Bind):
+            if core.op != "sum" or core.conditions or self.is_repeated(core) or not isinstance(core.body, Mul):
+                return False
+            core = core.body
+            shared: set[Index] = set()
+        else:
+            shared = set(free)
+        if not isinstance(core, Mul) or any(isinstance(a, Test) for a in core.args):
+            return False
+        groups = {frozenset(free_indices(a)) for a in core.args if not isinstance(a, Num)}
+        if len(groups) != 2:
+            return False
+        a, b = groups
+        return bool(a) and bool(b) and (not a & b if shared else not a <= b and not b <= a or bool((a | b) - (a & b)))
+
+    def term(self, term: Expr, free: tuple[Index, ...], argument: str) -> Operand:
+        """One term of a gradient."""
+        if not self.is_contraction(term, free):
+            return self.reduced_to(self.lowerer.lower(term, free), free, argument)
+        lowerer = self.lowerer
+        like = (lowerer.variables[argument].code, len(self.program.shape(argument)))
+        scale, core = self.split(term)
+        body, inner = (core.body, (*free, *core.indices)) if isinstance(core, Bind) else (core, free)
+        groups: dict[frozenset[Index], list[Expr]] = {}
+        for factor in body.args if isinstance(body, Mul) else (body,):
+            groups.setdefault(frozenset(free_indices(factor)), []).append(factor)
+        a, b = (lowerer.lower(build.mul(*g), natural_order(build.mul(*g), inner)) for g in groups.values())
+        if scale is not None:
+            factor = lowerer.lower(scale, free)
+            if a.argument and len(a.indices) == 2:
+                a = lowerer.binary("*", a, factor, PRODUCT, inner)
+            elif b.argument and len(b.indices) == 2:
+                b = lowerer.binary("*", b, factor, PRODUCT, inner)
+            else:
+                made = product_of_two(a, b, free, like)
+                return lowerer.binary("*", replace(made, deps=frozenset([argument])), factor, PRODUCT, free)
+        made = product_of_two(a, b, free, like)
+        if not made.code.startswith("_einsum"):
+            return self.reduced_to(made, free, argument)
+        return replace(made, deps=frozenset([argument]))
+
+    def split(self, expr: Expr) -> tuple[Expr | None, Expr]:
+        """Numbers and sizes in front, and the rest."""
+        if not isinstance(expr, Mul):
+            return None, expr
+        constant = [a for a in expr.args if not any(isinstance(n, Read) for n in walk(a)) and not free_indices(a)]
+        rest = [a for a in expr.args if a not in constant]
+        return (build.mul(*constant) if constant else None), build.mul(*rest)
+
+    def is_repeated(self, expr: Expr) -> bool:
+        return self.lowerer.repeats[canonical(expr)[0]] > 1
+
+    def reduced_to(self, operand: Operand, free: tuple[Index, ...], argument: str) -> Operand:
+        lowerer = self.lowerer
+        if set(operand.indices) != set(free):
+            shape = self.shape(tuple(i.extent for i in free))
+            operand = Operand(f"_full({lowerer.aligned(operand, free).code}, {shape})", free, operand.deps, refs=operand.refs)
+        operand = permute(squeeze(operand), free)
+        held = lowerer.variables[argument].code
+        pad = lowerer.pads.get(argument, 0)
+        extra = f", {pad}, {len(self.program.shape(argument))}" if pad else ""
+        code = f"_gradient({operand.code}, {held}{extra})"
+        return Operand(code, free, frozenset([argument]), refs=operand.refs)
+
+    # --- parts and scatters ---------------------------------------------------------------------
+
+    def part(self, step: Step) -> None:
+        """``name[2*i] = value``: written through a strided view of the whole."""
+        lowerer = self.lowerer
+        operand = lowerer.lower(step.expr, step.free)
+        spec, axes = reads.axes_code(step.target)
+        view = self.writer.name(f"{step.name}_view")
+        if step.name in lowerer.variables:
+            whole = lowerer.variables[step.name]
+            self.writer.line(f"{view} = _view({whole.code}, {len(step.shape)}, {spec})")
+        else:
+            name = self.writer.name(step.name)
+            shape = self.full_shape(step.shape)
+            self.writer.line(f"{name}, {view} = _landing({shape}, {lowerer.dtype}, {len(step.shape)}, {spec})")
+            deps = frozenset(t.name for t in self.program.arguments)
+            lowerer.variables[step.name] = Operand(name, tuple(i for i in step.free), deps)
+        self.writer.line(f"{view}[...] = {lowerer.aligned(operand, axes).code}")
+
+    def full_shape(self, shape: tuple[Poly, ...]) -> str:
+        inner = ", ".join(poly_code(s) for s in shape)
+        return f"(*lead, {inner})" if inner else "lead"
+
+    def scatter(self, step: Step) -> None:
+        """Accumulate into the places that were read."""
+        labels = [n for n, p in enumerate(step.target) if any(isinstance(a, Gather) for a in p.atoms())]
+        affine = all(reads._is_affine(p) for p in step.target)
+        indices = [i for p in step.target for i in dict.fromkeys(p.indices())]
+        if labels:
+            self.deposit(step, labels)
+        elif affine and len(indices) == len(set(indices)):
+            self.windows(step)
+        else:
+            self.gather_back(step)
+
+    def target(self, step: Step, deps: frozenset[str]) -> tuple[str, bool]:
+        """The array to accumulate into, made if it is not there; and whether it was."""
+        lowerer = self.lowerer
+        held = lowerer.variables.get(step.name)
+        if held is not None and held.code.isidentifier() and held.deps >= deps and held.buffer:
+            return held.code, True
+        name = self.writer.name(step.name)
+        start = f" + {held.code}" if held is not None else ""
+        self.writer.line(f"{name} = np.zeros({self.full_shape(step.shape)}, {lowerer.dtype}){start}")
+        free = tuple(Index("i", s) for s in step.shape)
+        everything = frozenset(t.name for t in self.program.arguments) | deps
+        lowerer.variables[step.name] = Operand(name, free, everything, buffer=True)
+        return name, False
+
+    def deposit(self, step: Step, labels: list[int]) -> None:
+        lowerer = self.lowerer
+        rest = [p.index for n, p in enumerate(step.target) if n not in labels]
+        label = step.target[labels[0]].atom
+        simple = len(labels) == 1 and isinstance(label, Gather) and not label.index and all(r is not None for r in rest)
+        if not simple or len(set(rest)) != len(rest):
+            self.gather_back(step)
+            return
+        assert isinstance(label, Gather)
+        own = tuple(r for r in rest if r is not None)
+        summed = [i for i in step.free if i not in own]
+        value = lowerer.lower(build.bind("sum", summed, (), step.expr), own)
+        held = lowerer.variable(label.name)
+        name, _ = self.target(step, value.deps | held.deps)
+        axis = labels[0] - len(step.target)
+        self.writer.line(
+            f"_deposit({name}, {len(step.target)}, {axis}, {held.code}, {lowerer.aligned(value, own).code})"
+        )
+
+    def windows(self, step: Step) -> None:
+        """A loop over the taps of the window; in it, ``+=`` on a slice."""
+        lowerer, writer = self.lowerer, self.writer
+        taps = self.taps(step)
+        spec, axes = reads.axes_code(step.target)
+        dense = tuple(i for i in axes if i not in taps)
+        outside = ", True" if self.program.tensors[step.name].outside else ""
+        before = lowerer.variables.get(step.name)
+        self.before_loop(step)
+        name, view = writer.name(step.name), writer.name(f"{step.name}_view")
+        shape = self.full_shape(step.shape)
+        writer.line(f"{name}, {view} = _landing({shape}, {lowerer.dtype}, {len(step.shape)}, {spec}{outside})")
+        loop = {i: writer.name(i.name) for i in taps}
+        if taps:
+            counts = ", ".join(poly_code(i.extent) for i in taps)
+            names = ", ".join(loop.values()) + ("," if len(taps) == 1 else "")
+            writer.line(f"for {names} in _taps({counts}):")
+            writer.depth += 1
+            lowerer.loops = dict(loop)
+        self.remember_picks(step, dense)
+        summed = [i for i in step.free if i not in axes]
+        value = lowerer.lower(build.bind("sum", summed, (), step.expr), dense)
+        key = ", ".join(loop.get(i, ":") for i in axes)
+        writer.line(f"{view}[..., {key}] += {lowerer.aligned(value, dense).code}")
+        lowerer.loops = {}
+        if taps:
+            writer.depth -= 1
+        if before is not None:
+            writer.line(f"{name} += {before.code}")
+        free = tuple(Index("i", s) for s in step.shape)
+        deps = frozenset(t.name for t in self.program.arguments) | {"cotangent"}
+        lowerer.variables[step.name] = Operand(name, free, deps)
+
+    def taps(self, step: Step) -> tuple[Index, ...]:
+        """The indices to loop over: on each axis all but the one that runs over most places."""
+        found: list[Index] = []
+        for place in step.target:
+            indices = list(dict.fromkeys(place.indices()))
+            if len(indices) > 1:
+                dense = max(indices, key=lambda i: (_complexity(i.extent), -indices.index(i)))
+                found += [i for i in indices if i is not dense]
+        return tuple(found)
+
+    def before_loop(self, step: Step) -> None:
+        """What the loop needs and does not change: views and extrema."""
+        lowerer = self.lowerer
+        for node in walk(step.expr):
+            if isinstance(node, Read) and not _all_bare(node):
+                if all(reads._is_affine(p) and not _labels(p) for p in node.index):
+                    reads.view_of(lowerer, node)
+            elif isinstance(node, Pick):
+                extreme = Bind(node.op, node.indices, node.conditions, node.body)
+                order = tuple(i for i in step.free if i in free_indices(extreme))
+                lowerer.hits[node] = lowerer.keep(lowerer.lower(extreme, order), "extreme")
+
+    def remember_picks(self, step: Step, dense: tuple[Index, ...]) -> None:
+        """Inside the loop: the first place that reaches the extreme, and no other after it."""
+        lowerer, writer = self.lowerer, self.writer
+        for node, extreme in list(lowerer.hits.items()):
+            assert isinstance(node, Pick)
+            open_, hit = writer.name("open"), writer.name("hit")
+            loop_line = writer.lines.pop()
+            writer.depth -= 1
+            writer.line(f"{open_} = np.ones({extreme.code}.shape, bool)")
+            writer.depth += 1
+            writer.lines.append(loop_line)
+            moved = {i: p for i, p in zip(node.indices, node.at, strict=True)}
+            here = lowerer.lower(build.substitute(node.body, moved), dense)
+            axes = union([here.axes], dense)
+            writer.line(f"{hit} = ({align(here, axes)} == {align(extreme, axes)}) & {open_}")
+            writer.line(f"{open_} ^= {hit}")
+            lowerer.hits[node] = Operand(hit, axes, here.deps | extreme.deps)
+
+    def gather_back(self, step: Step) -> None:
+        """Any scatter at all: an array of places for each axis."""
+        lowerer = self.lowerer
+        held = lowerer.variables.get(step.name)
+        value = lowerer.lower(step.expr, step.free)
+        operands = [lowerer.whole(p, step.free) for p in step.target]
+        places = ", ".join(f"np.asarray({align(replace(o, deps=frozenset()), step.free)})" for o in operands)
+        name = self.writer.name(step.name)
+        shape = self.full_shape(step.shape)
+        outside = ", True" if self.program.tensors[step.name].outside else ""
+        source = lowerer.aligned(value, step.free).code
+        self.writer.line(f"{name} = _gather_back({shape}, {lowerer.dtype}, ({places},), {source}{outside})")
+        if held is not None:
+            self.writer.line(f"{name} += {held.code}")
+        free = tuple(Index("i", s) for s in step.shape)
+        deps = frozenset(t.name for t in self.program.arguments) | {"cotangent"}
+        lowerer.variables[step.name] = Operand(name, free, deps)
+
+    def primitive(self, step: ArrayStep) -> None:
+        lowerer = self.lowerer
+        source = lowerer.variable(step.argument)
+        lowerer.uses[source.code] -= 1
+        call = {"inv": "np.linalg.inv({})", "det": "np.linalg.det({})", "logdet": "np.linalg.slogdet({})[1]"}
+        name = self.writer.name(step.name)
+        self.writer.line(f"{name} = {call[step.operation].format(source.code)}")
+        free = tuple(Index("i", s) for s in step.shape)
+        lowerer.variables[step.name] = Operand(name, free, source.deps)
+
+
+def _complexity(poly: Poly) -> int:
+    """How composite a size is: a kernel's is a name, an output's a formula."""
+    return 0 if isinstance(poly.atom, str) or poly.constant is not None else 1
+
+
+def _all_bare(node: Read) -> bool:
+    return all(p.index is not None for p in node.index)
+
+
+def _labels(poly: Poly) -> bool:
+    return any(isinstance(a, Gather) for a in poly.atoms())

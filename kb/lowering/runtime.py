@@ -1,0 +1,414 @@
+"""Helpers that generated modules carry with them, each copied in only where it is used.
+
+They are real functions, so that they are linted, typed and tested like everything else; a
+generated module contains their source and never imports this one. "Leading axes" are the extra
+axes in front of what a symbol declares: a batch. Arrays without them are shared.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+
+class ShapeError(ValueError):
+    """Arrays whose shapes do not fit the declared symbols."""
+
+
+def _arguments(symbols: Any, sizes: Any = ()) -> Any:
+    """Check and convert arguments: ``(name, value, axes, padding)`` each, ``axes`` None for labels.
+
+    Returns the arrays (floating, of one precision), the sizes by name and the leading shape.
+    """
+    size, origin, arrays, lead, first = dict(sizes), {}, [], (), ""
+    for name, value, axes, _ in symbols:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{name} must hold real numbers, not {array.dtype}")
+        if array.ndim < len(axes):
+            raise ShapeError(f"{name} has shape {array.shape}, but needs the axes [{', '.join(map(str, axes))}]")
+        extra = array.ndim - len(axes)
+        for axis, found in zip(axes, array.shape[extra:]):
+            if isinstance(axis, tuple):
+                axis, found = _solve(name, axis, found)
+            if isinstance(axis, str) and size.setdefault(axis, found) != found:
+                raise ShapeError(f"{axis} is {found} in {name}, but {size[axis]} in {origin.get(axis, 'the arguments')}")
+            origin.setdefault(axis, name)
+        if extra:
+            if lead and array.shape[:extra] != lead:
+                raise ShapeError(f"{name} has the leading axes {array.shape[:extra]}, but {first} has {lead}")
+            lead, first = array.shape[:extra], first or name
+        arrays.append(array)
+    for (name, _, axes, _), array in zip(symbols, arrays):
+        wanted = tuple(axis(size) if callable(axis) else size.get(axis, axis) for axis in axes if not isinstance(axis, tuple))
+        exact = [n for axis, n in zip(axes, array.shape[array.ndim - len(axes) :]) if not isinstance(axis, tuple)]
+        if wanted != tuple(exact):
+            raise ShapeError(f"{name} has shape {array.shape[array.ndim - len(axes):]}, but must have {wanted}")
+    return _convert(symbols, arrays, lead), size, lead
+
+
+def _solve(name: Any, axis: Any, found: Any) -> Any:
+    """The dimension in an affine axis ``slope*dimension + offset``."""
+    slope, dimension, offset = axis
+    if (found - offset) % slope or (found - offset) // slope < 1:
+        raise ShapeError(f"{name} has {found} along {slope}*{dimension} + {offset}, which fits no {dimension}")
+    return dimension, (found - offset) // slope
+
+
+def _convert(symbols: Any, arrays: Any, lead: Any) -> Any:
+    """One floating type for all; Python numbers follow the arrays; batches are aligned."""
+    kinds = [a.dtype for (_, v, _, p), a in zip(symbols, arrays) if a.dtype.kind == "f" and isinstance(v, np.ndarray | np.generic)]
+    dtype = np.result_type(*kinds) if kinds else np.dtype(float)
+    if any(a.dtype.kind != "f" and a.ndim and p is not None for (_, _, _, p), a in zip(symbols, arrays)):
+        dtype = np.result_type(dtype, float)
+    converted = []
+    for (name, _, axes, padding), array in zip(symbols, arrays):
+        if padding is None:
+            if array.dtype.kind == "f" and not np.all(array == np.floor(array)):
+                raise TypeError(f"{name} is a label and must be whole")
+            converted.append(array.astype(np.intp, copy=False))
+            continue
+        array = array.astype(dtype, copy=False)
+        if padding and array.ndim > len(axes):
+            array = array.reshape(lead + (1,) * padding + array.shape[len(lead) :])
+        converted.append(array)
+    return converted
+
+
+def _integer(name: Any, value: Any, least: Any) -> Any:
+    """A whole hyperparameter or size as a Python integer."""
+    try:
+        number = operator.index(value) if not isinstance(value, float) or value != int(value) else int(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, not {value!r}") from None
+    if number < least:
+        raise ShapeError(f"{name} must be at least {least}, not {number}")
+    return number
+
+
+def _cotangent(name: Any, value: Any, shape: Any, lead: Any, like: Any) -> Any:
+    """The cotangent of one output, checked; 1 where it is left out and the output is a number."""
+    if value is None:
+        if shape:
+            raise TypeError(f"the output {name} is an array: its cotangent must be given")
+        return np.ones(lead, like), lead
+    array = np.asarray(value)
+    array = array.astype(np.result_type(like, array.dtype) if array.dtype.kind == "f" and array.ndim else like, copy=False)
+    extra = array.ndim - len(shape)
+    if extra < 0 or array.shape[extra:] != shape or (array.shape[:extra] != lead and (lead or extra == 0)):
+        raise ShapeError(f"the cotangent of {name} has shape {array.shape}, but the output has {lead + shape}")
+    return array, array.shape[:extra]
+
+
+def _tangent(name: Any, tangents: Any, like: Any, rank: Any) -> Any:
+    """The tangent of one argument, checked; zeros where it is left out."""
+    if tangents is None or tangents.get(name) is None:
+        return np.zeros_like(like)
+    array = np.asarray(tangents[name])
+    array = array.astype(like.dtype, copy=False)
+    core = like.shape[like.ndim - rank :] if rank else ()
+    if array.ndim < rank or (array.shape[array.ndim - rank :] if rank else ()) != core:
+        raise ShapeError(f"the tangent of {name} has shape {array.shape}, but {name} has {like.shape}")
+    if array.size == like.size:
+        array = array.reshape(like.shape)
+    return array
+
+
+def _known(given: Any, names: Any, what: Any) -> Any:
+    """Refuse tangents or cotangents of names that there are not."""
+    for name in given or ():
+        if name not in names:
+            raise TypeError(f"{what} of {name!r}: there is no such symbol; there are {', '.join(names)}")
+
+
+def _result(value: Any, shape: Any) -> Any:
+    """A result in its full shape: what does not depend on the batch is repeated along it."""
+    value = np.asarray(value)
+    return value[()] if value.shape == shape else np.broadcast_to(value, shape).copy()[()]
+
+
+def _gradient(value: Any, like: Any, padding: Any = 0, rank: Any = 0) -> Any:
+    """A cotangent in the shape of its argument: summed over the leading axes that the argument lacks."""
+    shape = like.shape
+    if padding and like.ndim > rank:
+        shape = shape[: like.ndim - rank - padding] + shape[like.ndim - rank :]
+    value = np.asarray(value)
+    if value.ndim > len(shape):
+        value = value.sum(axis=tuple(range(value.ndim - len(shape))))
+    return value[()] if value.shape == shape else np.broadcast_to(value, shape).copy()[()]
+
+
+def _einsum(spec: Any, a: Any, b: Any, like: Any = None, rank: Any = 0) -> Any:
+    """A sum of products of two arrays as one matrix product (``ij,jk->ik``).
+
+    Leading axes are carried along. Given ``like``, an argument of ``rank`` axes, those that it
+    lacks are summed over in the same product.
+    """
+    inputs, out = spec.split("->")
+    left, right = inputs.split(",")
+    if a.ndim > len(left):
+        lead = a.shape[: a.ndim - len(left)]
+    else:
+        lead = b.shape[: b.ndim - len(right)]
+    if lead:
+        if a.ndim > len(left):
+            a, left = a.reshape((math.prod(lead), *a.shape[a.ndim - len(left) :])), "Z" + left
+        if b.ndim > len(right):
+            b, right = b.reshape((math.prod(lead), *b.shape[b.ndim - len(right) :])), "Z" + right
+        keep = like is None or like.ndim > rank
+        out = "Z" + out if keep else out
+    for letter in [c for c in left if c not in right and c not in out]:
+        a, left = a.sum(axis=left.index(letter)), left.replace(letter, "")
+    for letter in [c for c in right if c not in left and c not in out]:
+        b, right = b.sum(axis=right.index(letter)), right.replace(letter, "")
+    size = dict(zip(left + right, a.shape + b.shape))
+    shared = [c for c in out if c in left and c in right]
+    summed = [c for c in left if c in right and c not in out]
+    rows = [c for c in out if c in left and c not in right]
+    columns = [c for c in out if c in right and c not in left]
+    # One operand of a batch is shared: a product for each element of the batch reads it in place.
+    if "Z" in rows and len(rows) > 1:
+        rows.remove("Z")
+        batch, shared = ["Z"], ["Z", *shared]
+    elif "Z" in columns and len(columns) > 1:
+        columns.remove("Z")
+        batch, shared = ["Z"], ["Z", *shared]
+    else:
+        batch = []
+    if (rows or columns) and next(c for c in out if c not in shared) in columns:
+        a, b, left, right, rows, columns = b, a, right, left, columns, rows
+    x = _matrix(a, left, shared, rows, summed, size)
+    y = _matrix(b, right, shared, summed, columns, size)
+    if not summed and not shared and not batch:
+        product = x * y
+    else:
+        product = x @ y
+    order = shared + rows + columns
+    product = product.reshape([size[c] for c in order])
+    product = product.transpose([order.index(c) for c in out])
+    return product.reshape(lead + product.shape[1:]) if out[:1] == "Z" else product
+
+
+def _matrix(array: Any, letters: Any, shared: Any, rows: Any, columns: Any, size: Any) -> Any:
+    """The axes of an array gathered as ``(shared..., rows, columns)``; a shared axis it lacks is 1."""
+    own = [c for c in shared if c in letters]
+    array = array.transpose([letters.index(c) for c in [*own, *rows, *columns]])
+    front = [size[c] if c in own else 1 for c in shared]
+    return array.reshape(*front, math.prod(size[c] for c in rows), math.prod(size[c] for c in columns))
+
+
+def _view(array: Any, rank: Any, axes: Any, outside: Any = False) -> Any:
+    """A strided view: each axis is ``(start, (count, step), ...)``; element (i, u) reads start + i*step + u*step'.
+
+    ``outside`` pads with zeros where reads go past the ends. Leading axes stay in front.
+    """
+    if outside:
+        array, axes = _padded(array, rank, axes)
+    lead = array.ndim - rank
+    shape, strides = list(array.shape[:lead]), list(array.strides[:lead])
+    key = [slice(None)] * lead
+    for (start, *moves), stride in zip(axes, array.strides[lead:]):
+        key.append(slice(start, None))
+        shape += [count for count, _ in moves]
+        strides += [stride * step for _, step in moves]
+    if 0 in shape:
+        return np.zeros(shape, array.dtype)
+    return np.lib.stride_tricks.as_strided(array[tuple(key)], shape, strides)
+
+
+def _padded(array: Any, rank: Any, axes: Any) -> Any:
+    """Zeros around an array, as many as the reads need; and the reads moved accordingly."""
+    widths, moved = [(0, 0)] * (array.ndim - rank), []
+    for (start, *moves), n in zip(axes, array.shape[array.ndim - rank :]):
+        reach = [(count - 1) * step for count, step in moves]
+        low = start + sum(r for r in reach if r < 0)
+        high = start + sum(r for r in reach if r > 0)
+        before, after = max(0, -low), max(0, high - n + 1)
+        widths.append((before, after))
+        moved.append((start + before, *moves))
+    if not any(before or after for before, after in widths):
+        return array, axes
+    grown = np.zeros([n + b + e for n, (b, e) in zip(array.shape, widths)], array.dtype)
+    grown[tuple(slice(b, b + n) for n, (b, _) in zip(array.shape, widths))] = array
+    return grown, moved
+
+
+def _landing(shape: Any, dtype: Any, rank: Any, axes: Any, outside: Any = False) -> Any:
+    """Zeros to accumulate into through a strided view, the view, and the part that is kept."""
+    target = np.zeros(shape, dtype)
+    if not outside:
+        return target, _view(target, rank, axes)
+    grown, moved = _padded(target, rank, axes)
+    start = [slice(None)] * (len(shape) - rank)
+    for (old, *_), (new, *_), n in zip(axes, moved, shape[len(shape) - rank :]):
+        start.append(slice(new - old, new - old + n))
+    return grown[tuple(start)], _view(grown, rank, moved)
+
+
+def _taps(*counts: Any) -> Any:
+    """All places of a small window, in reading order."""
+    return np.ndindex(*counts)
+
+
+def _extreme(best: Any, array: Any, axes: Any) -> Any:
+    """The largest (``np.maximum``) or smallest values over some of the last axes, a slice at a time."""
+    counts = [array.shape[a] for a in axes]
+    moved = np.moveaxis(array, axes, range(len(axes)))
+    if math.prod(counts) > 64:
+        return best.reduce(array, axis=axes)
+    result = moved[(0,) * len(axes)].copy()
+    for place in np.ndindex(*counts):
+        best(result, moved[place], out=result)
+    return result
+
+
+def _first(array: Any, extreme: Any, axes: Any) -> Any:
+    """1 at the first place, in reading order of ``axes``, where the array reaches its extreme."""
+    hit = array == np.expand_dims(extreme, axes)
+    moved = np.moveaxis(hit, axes, range(-len(axes), 0))
+    flat = moved.reshape((*moved.shape[: moved.ndim - len(axes)], math.prod(moved.shape[moved.ndim - len(axes) :])))
+    once = np.zeros(flat.shape, array.dtype)
+    np.put_along_axis(once, flat.argmax(axis=-1)[..., None], 1, axis=-1)
+    return np.moveaxis(once.reshape(moved.shape), range(-len(axes), 0), axes)
+
+
+def _logsumexp(array: Any, axes: Any) -> Any:
+    """The logarithm of a sum of exponentials, without overflow; the summed axes are kept as 1."""
+    top = array.max(axis=axes, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0) if not np.all(np.isfinite(top)) else top
+    shifted = array - top
+    np.exp(shifted, out=shifted)
+    return np.log(shifted.sum(axis=axes, keepdims=True)) + top
+
+
+def _select(array: Any, rank: Any, axis: Any, label: Any, name: Any) -> Any:
+    """The entries that a label selects along one axis (counted from the end), for each of a batch."""
+    n = array.shape[axis]
+    if label.size and (label.min() < 0 or label.max() >= n):
+        raise IndexError(f"the label {name} must be at least 0 and below {n}")
+    moved = np.moveaxis(array, axis, array.ndim - rank)
+    if array.ndim == rank:
+        return moved[label]
+    if label.ndim == 0:
+        return moved[(slice(None),) * (array.ndim - rank) + (label,)]
+    places = np.ix_(*map(np.arange, label.shape)) if label.ndim > 1 else (np.arange(label.size),)
+    return moved[(*places, label)]
+
+
+def _deposit(target: Any, rank: Any, axis: Any, label: Any, value: Any) -> Any:
+    """Add values to the entries that a label selects along one axis, for each of a batch."""
+    moved = np.moveaxis(target, axis, target.ndim - rank)
+    lead = target.shape[: target.ndim - rank]
+    label = np.broadcast_to(label, lead)
+    places = np.indices(lead) if lead else ()
+    np.add.at(moved, (*places, label), value)
+
+
+def _reach(steps: Any, step: Any) -> Any:
+    """A quadrature over the real line: nodes sinh(t) and weights, for t in steps of ``step``."""
+    t = np.arange(-steps, steps + 1) * step
+    return np.sinh(t), step * np.cosh(t)
+
+
+def _legendre(low: Any, high: Any) -> Any:
+    """A quadrature between two numbers, possibly infinite: nodes and weights."""
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    if np.isfinite(low) and np.isfinite(high):
+        return low + (high - low) * (nodes + 1) / 2, (high - low) / 2 * weights
+    t, end, sign = (nodes + 1) / 2, (low if np.isfinite(low) else high), (1 if np.isfinite(low) else -1)
+    return end + sign * t / (1 - t), weights / 2 / (1 - t) ** 2
+
+
+def _integrate(values: Any, weights: Any) -> Any:
+    """A weighted sum over the last axis; where the density is 0 the integrand may not be finite."""
+    product = values * weights
+    return np.where(np.isfinite(product), product, 0).sum(axis=-1)
+
+
+def _erf(x: Any) -> Any:
+    """The error function, by its series near 0 and its continued fraction far out."""
+    x = np.asarray(x, float) if np.asarray(x).dtype.kind != "f" else np.asarray(x)
+    return np.vectorize(math.erf, otypes=[x.dtype])(x)
+
+
+def _spread(array: Any, places: Any, outside: Any = False) -> Any:
+    """Elements at whole-number places, one array of places for each of the last axes."""
+    sizes = array.shape[array.ndim - len(places) :]
+    if not outside:
+        return array[(..., *places)]
+    inside = np.logical_and.reduce(np.broadcast_arrays(*[(p >= 0) & (p < n) for p, n in zip(places, sizes)]))
+    clipped = [np.clip(p, 0, n - 1) for p, n in zip(places, sizes)]
+    return np.where(inside, array[(..., *clipped)], 0)
+
+
+def _gather_back(shape: Any, dtype: Any, places: Any, value: Any, outside: Any = False) -> Any:
+    """Zeros to which values were added at whole-number places of the last axes."""
+    target = np.zeros(shape, dtype)
+    sizes = shape[len(shape) - len(places) :]
+    places = np.broadcast_arrays(*places)
+    rank = places[0].ndim
+    value = np.broadcast_to(value, (*shape[: len(shape) - len(places)], *places[0].shape)) if rank else value
+    if outside:
+        inside = np.logical_and.reduce([(p >= 0) & (p < n) for p, n in zip(places, sizes)])
+        places = [np.where(inside, p, 0) for p in places]
+        value = np.where(inside, value, 0)
+    np.add.at(target, (..., *places), value)
+    return target
+
+
+def _full(value: Any, shape: Any) -> Any:
+    """A value repeated along axes that it does not depend on."""
+    return np.broadcast_to(value, np.broadcast_shapes(np.shape(value), shape))
+
+
+def _jacobian(pull: Any, symbol: Any, arrays: Any, numbers: Any, outputs: Any, lead: Any) -> Any:
+    """Backward passes for all unit cotangents, stacked: the shape of the output, then the symbol's."""
+    results = []
+    for n, shape in enumerate(outputs):
+        basis, count = _basis(shape, lead)
+        given = [basis if k == n else np.zeros((count, *lead, *other)) for k, other in enumerate(outputs)]
+        cotangent = given[0] if len(given) == 1 else tuple(given)
+        found = pull(**_repeated(arrays, (count,), lead), **numbers, cotangent=cotangent)[symbol]
+        core = found.shape[1 + len(lead) :]
+        results.append(np.moveaxis(found, 0, len(lead)).reshape((*lead, *shape, *core)))
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def _hessian(second: Any, symbol: Any, arrays: Any, numbers: Any, outputs: Any, lead: Any) -> Any:
+    """Tangents of gradients for all unit cotangents and tangents: output, then twice the symbol."""
+    array, rank = arrays[symbol]
+    core = array.shape[array.ndim - rank :]
+    results = []
+    for n, shape in enumerate(outputs):
+        basis, count = _basis(shape, lead)
+        tangent, size = _basis(core, lead)
+        front = (count, size)
+        given = []
+        for k, other in enumerate(outputs):
+            unit = basis[:, None] if k == n else np.zeros((1, 1, *lead, *other))
+            given.append(np.broadcast_to(unit, (*front, *lead, *other)))
+        cotangent = given[0] if len(given) == 1 else tuple(given)
+        tangents = {symbol: np.broadcast_to(tangent, (*front, *lead, *core))}
+        found = second(**_repeated(arrays, front, lead), **numbers, cotangent=cotangent, tangents=tangents)
+        found = np.moveaxis(found, (0, 1), (len(lead), len(lead) + 1))
+        found = np.swapaxes(found.reshape((*lead, count, size, size)), -1, -2)
+        results.append(found.reshape((*lead, *shape, *core, *core)))
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def _basis(shape: Any, lead: Any) -> Any:
+    """Every unit array of a shape, one after another along a first axis, for each of a batch."""
+    count = math.prod(shape)
+    units = np.eye(count).reshape((count, *(1,) * len(lead), *shape))
+    return np.broadcast_to(units, (count, *lead, *shape)), count
+
+
+def _repeated(arrays: Any, front: Any, lead: Any) -> Any:
+    """Arguments repeated along new leading axes."""
+    return {
+        name: np.broadcast_to(array, (*front, *lead, *array.shape[array.ndim - rank :]))
+        for name, (array, rank) in arrays.items()
+    }
