@@ -224,34 +224,38 @@ def _weight(expr: Expr) -> int:
 
 
 def factor(expr: Expr) -> Expr | None:
-    """Put in front what all terms of a sum have in common."""
+    """Put in front what all terms of a sum have in common; of powers the smallest."""
     if not isinstance(expr, Add):
         return None
-    bags = [_factors(t) for t in expr.args]
-    if any(b is None for b in bags):
-        return None
+    bags = [[as_power(f) for f in (t.args if isinstance(t, Mul) else (t,))] for t in expr.args]
     common: list[Expr] = []
-    first = bags[0]
-    assert first is not None
-    for candidate in first:
-        if all(any(equal(candidate, other) for other in bag) for bag in bags[1:] if bag is not None):
-            common.append(candidate)
-    common = [c for c in common if not isinstance(c, Num)]
+    for base, exponent in bags[0]:
+        if not isinstance(base, Num):
+            shared = _common_exponent(base, exponent, bags[1:])
+            if shared is not None:
+                common.append(build.power(base, shared))
     if not common:
         return None
-    rest = [_without(t, common) for t in expr.args]
-    return build.mul(*common, positive_first(build.add(*rest)) or build.add(*rest))
+    rest = [build.mul(t, *(build.power(c, MINUS_ONE) for c in common)) for t in expr.args]
+    total = build.add(*rest)
+    return build.mul(*common, positive_first(total) or total)
 
 
-def _factors(term: Expr) -> list[Expr] | None:
-    return list(term.args) if isinstance(term, Mul) else [term]
-
-
-def _without(term: Expr, common: list[Expr]) -> Expr:
-    kept = list(term.args) if isinstance(term, Mul) else [term]
-    for c in common:
-        kept.remove(next(k for k in kept if equal(k, c)))
-    return build.mul(*kept)
+def _common_exponent(base: Expr, exponent: Expr, bags: list[list[tuple[Expr, Expr]]]) -> Expr | None:
+    """The power of a base that every bag of factors contains; None if one has none."""
+    smallest = exponent
+    for bag in bags:
+        other = next((e for b, e in bag if equal(b, base)), None)
+        if other is None:
+            return None
+        if isinstance(other, Num) and isinstance(smallest, Num):
+            if other.value * smallest.value < 0:
+                return None
+            if abs(other.value) < abs(smallest.value):
+                smallest = other
+        elif not equal(other, smallest):
+            return None
+    return smallest
 
 
 def positive_first(expr: Expr) -> Expr | None:

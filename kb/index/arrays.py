@@ -95,7 +95,8 @@ def _constant(expressions: Expressions, node: tree.Call) -> Array:
         place = expressions.index(label)
         if isinstance(place.atom, Gather):
             return Array((_size(expressions, size),), lambda idx: build.delta(idx[0], place))
-        raise LanguageError(f"'{label}' is not a label; one_hot(label, n) is the unit vector that a label selects", label.at)
+        message = f"'{label}' is not a label; one_hot(label, n) is the unit vector that a label selects"
+        raise LanguageError(message, label.at)
     sizes = tuple(_size(expressions, a) for a in expressions.take(node, 1, 1 if node.function == "eye" else 8))
     if node.function == "eye":
         return Array((sizes[0], sizes[0]), lambda idx: build.delta(*idx))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kb import tree
 from kb.errors import LanguageError
 from kb.index import build
-from kb.index.affine import Index, Poly
+from kb.index.affine import Atom, Index, Poly
 from kb.index.expressions import Expressions, mean_weight
 from kb.index.nodes import Condition, Expr, free_indices
 from kb.index.program import Step
@@ -13,6 +13,7 @@ from kb.index.scope import Array, Scope, show, size_of
 from kb.parser import check_name
 
 _ELEMENTWISE = ("max", "min", "logsumexp")
+MAX_VALUES = 32
 
 
 def binder(expressions: Expressions, node: tree.Call) -> Array:
@@ -67,6 +68,11 @@ def _over_everything(expressions: Expressions, node: tree.Call, body: tree.Node)
 
 
 def _of_several(expressions: Expressions, node: tree.Call) -> Array:
+    if len(node.arguments) > MAX_VALUES:
+        raise LanguageError(
+            f"'{node.function}' of {len(node.arguments):,} values; the limit is {MAX_VALUES}. Put them in an array",
+            node.at,
+        )
     arrays = [expressions.array(a) for a in node.arguments]
     return expressions.elementwise(node, lambda *parts: build.several(node.function, parts), *arrays)
 
@@ -76,11 +82,12 @@ def _split(
 ) -> tuple[list[tree.Name] | None, list[tree.Node]]:
     """The bound names and the conditions; None for names if the call is elementwise."""
     scope = expressions.scope
-    conditions = [a for a in rest if isinstance(a, (tree.Comparison, tree.Logic, tree.Not))]
+    conditions: list[tree.Node] = [a for a in rest if isinstance(a, (tree.Comparison, tree.Logic, tree.Not))]
     others = [a for a in rest if a not in conditions]
     new = [a for a in others if isinstance(a, tree.Name) and not _is_known(scope, a.id)]
     if not new and node.function in _ELEMENTWISE and not conditions:
-        subscripts = {i.id for n in tree.walk(body) if isinstance(n, tree.Element) for i in n.indices if isinstance(i, tree.Name)}
+        elements = [n for n in tree.walk(body) if isinstance(n, tree.Element)]
+        subscripts = {i.id for n in elements for i in n.indices if isinstance(i, tree.Name)}
         for other in others:
             if isinstance(other, tree.Name) and (other.id in subscripts or _is_label(scope, other.id)):
                 raise _shadowing(node, other)
@@ -197,7 +204,7 @@ def _concat(expressions: Expressions, node: tree.Call, indices: dict[str, Index]
     outer = [i for i in scope.indices.values() if i in free_indices(expr) and i is not index]
     copies = [i.fresh() for i in outer]
     block = index.fresh()
-    mapping = {i: Poly.of(c) for i, c in zip((*outer, index), (*copies, block), strict=True)}
+    mapping: dict[Atom, Poly] = {i: Poly.of(c) for i, c in zip((*outer, index), (*copies, block), strict=True)}
     target = (*map(Poly.of, copies), *map(Poly.of, front), Poly.of(block) * width + Poly.of(last))
     size = index.extent * width
     shape = (*(i.extent for i in outer), *inner.shape[:-1], size)

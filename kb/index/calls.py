@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from kb import tree
 from kb.errors import LanguageError
 from kb.index import build
-from kb.index.affine import Gather, Index, Poly
+from kb.index.affine import Atom, Gather, Index, Poly
 from kb.index.expressions import CallHandler, Expressions
-from kb.index.nodes import Apply, Bind, Expr, Read, Var, walk
+from kb.index.nodes import Apply, Bind, Expr, Read, Var, free_indices, walk
 from kb.index.program import ArrayStep, Program, Step, Tensor
 from kb.index.scope import Array, show_shape
 from kb.vocabulary import BUILT_IN
@@ -120,7 +120,7 @@ class _Binding:
                 bound.append((parameter, _number_tree(symbol.default, node.at)))
             elif node.rest:
                 raise LanguageError(
-                    f"'...' passes {parameter.name!r} to '{node.function}' by name, but there is no {parameter.name!r} here",
+                    f"'...' passes {parameter.name!r} to '{node.function}' by name, but nothing here is called so",
                     node.at,
                 )
             else:
@@ -170,8 +170,8 @@ class _Binding:
             actual_shape = array.shape[array.rank - len(wanted) :]
             if wanted != actual_shape:
                 raise LanguageError(
-                    f"{tensor.name!r} of '{self.node.function}' must have shape {show_shape(wanted)} here, but '{node}' "
-                    f"has {show_shape(actual_shape)}",
+                    f"{tensor.name!r} of '{self.node.function}' must have shape {show_shape(wanted)} here, "
+                    f"but '{node}' has {show_shape(actual_shape)}",
                     node.at,
                 )
 
@@ -271,7 +271,7 @@ class _Binding:
         n = len(self.lead)
 
         def at(idx: tuple[Poly, ...]) -> Expr:
-            moved = {i: p for i, p in zip(step.free, idx[n:], strict=True)}
+            moved: dict[Atom, Poly] = dict(zip(step.free, idx[n:], strict=True))
             fresh = build.freshen(step.expr)
             return self.translate(build.substitute(fresh, moved), idx[:n], set(idx))
 
@@ -312,10 +312,10 @@ class _Binding:
         name = self.renamed[step.name]
         lead = tuple(Index(n, s) for n, s in zip(scope.free_names(len(self.lead)), self.lead, strict=True))
         free = tuple(Index(i.name, self.size(i.extent)) for i in step.free)
-        moved = {i: Poly.of(f) for i, f in zip(step.free, free, strict=True)}
+        moved: dict[Atom, Poly] = {i: Poly.of(f) for i, f in zip(step.free, free, strict=True)}
         front = tuple(Poly.of(i) for i in lead)
         expr = self.translate(build.substitute(build.freshen(step.expr), moved), front, set())
-        outer = [i for i in scope.indices.values() if i in build.free_indices(expr)]
+        outer = [i for i in scope.indices.values() if i in free_indices(expr)]
         copies = [i.fresh() for i in outer]
         expr = build.substitute(expr, {i: Poly.of(c) for i, c in zip(outer, copies, strict=True)})
         ahead = tuple(Poly.of(c) for c in copies)
@@ -351,4 +351,6 @@ def _reads(expr: Expr) -> Iterable[Read]:
 
 
 def _number_tree(text: str, at: int) -> tree.Node:
-    return tree.Negative(tree.Number(text[1:], at=at), at=at) if text.startswith("-") else tree.Number(text, at=at)
+    if text.startswith("-"):
+        return tree.Negative(tree.Number(text[1:], at=at), at=at)
+    return tree.Number(text, at=at)

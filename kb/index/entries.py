@@ -125,7 +125,8 @@ class _Builder:
         if symbol.name in scope.poisoned:
             return
         if symbol.kind == "label" and not symbol.classes:
-            self.fault(f"symbols.{symbol.name}", LanguageError("a label needs 'classes': the dimension it selects from"))
+            message = "a label needs 'classes': the dimension it selects from"
+            self.fault(f"symbols.{symbol.name}", LanguageError(message))
         if symbol.domain not in DOMAINS:
             message = f"there is no domain {symbol.domain!r}{nearest(symbol.domain, list(DOMAINS))}"
             self.fault(f"symbols.{symbol.name}.domain", LanguageError(message))
@@ -144,7 +145,7 @@ class _Builder:
 
     def know(self) -> None:
         """Lower bounds of integers, and what the shapes and ``requires`` imply about sizes."""
-        lower = {d: 1 for d in self.scope.dimensions}
+        lower = dict.fromkeys(self.scope.dimensions, 1)
         for symbol in self.entry.symbols:
             if symbol.kind == "integer":
                 lower[symbol.name] = {"positive": 1, "nonnegative": 0}.get(symbol.domain, -(10**9))
@@ -310,7 +311,9 @@ class _Builder:
         expr = value.at(tuple(Poly.of(i) for i in free))
         self.define(name, free, tuple(Poly.of(i) for i in free), expr, value.shape)
 
-    def define(self, name: str, free: tuple[Index, ...], target: tuple[Poly, ...], expr: Expr, shape: tuple[Poly, ...]) -> None:
+    def define(
+        self, name: str, free: tuple[Index, ...], target: tuple[Poly, ...], expr: Expr, shape: tuple[Poly, ...]
+    ) -> None:
         held = self.holder(name)
         step = Step(held, free, target, expr, shape)
         self.scope.steps.append(step)
@@ -344,7 +347,8 @@ class _Builder:
             for index_name, index in indices.items():
                 if index.size is None:
                     raise LanguageError(
-                        f"the range of index {index_name!r} cannot be inferred; declare the shape of {name!r}", target.at
+                        f"the range of index {index_name!r} cannot be inferred; declare the shape of {name!r}",
+                        target.at,
                     )
             self.scope.settle()
             self._store_part(target, name, indices, places, inner, declared)

@@ -15,6 +15,7 @@ from kb.index.scope import Array, Obligation, Scope, show, show_shape, size_of
 from kb.vocabulary import ARRAY_FUNCTIONS, BINDERS, BUILT_IN, CONSTANTS, FUNCTIONS, OPERATORS
 
 Derive = Callable[["Expressions", tree.Call], Array]
+MAX_ITEMS = 64
 
 
 class Expressions:
@@ -145,7 +146,8 @@ class Expressions:
         if symbol is not None and symbol.kind == "integer" and not symbol.shape:
             return self.integer(name)
         if symbol is not None or name in scope.current:
-            raise LanguageError(f"{name!r} is a real number and cannot select; declare it as a label or integer", node.at)
+            message = f"{name!r} is a real number and cannot select; declare it as a label or integer"
+            raise LanguageError(message, node.at)
         if name in scope.later or name in scope.poisoned:
             raise scope.unknown(name, node.at)
         raise LanguageError(
@@ -174,21 +176,24 @@ class Expressions:
             terms = [result]
             for operator, operand in zip(node.operators, node.operands[1:], strict=True):
                 term = self.array(operand)
-                if operator == "-":
-                    inner = term
-                    term = Array(inner.shape, lambda idx, inner=inner: build.negative(inner.at(idx)))
-                terms.append(term)
+                terms.append(self.elementwise(operand, build.negative, term) if operator == "-" else term)
             return self.elementwise(node, build.add, *terms)
+        # Factors wait to be multiplied at once: a long chain is not a nest.
+        factors = [result]
         for operator, operand in zip(node.operators, node.operands[1:], strict=True):
             right = self.array(operand)
-            if operator == "@":
-                result = self.matmul(result, right, operand)
-                continue
-            if result.row or right.row:
+            if operator != "@" and (factors[0].row or right.row):
                 raise LanguageError("the transpose of a vector means something only beside '@'", operand.at)
-            combine = {"*": build.mul, "/": build.divide, "//": _floor_divide, "%": _modulo}[operator]
-            result = self.elementwise(operand, combine, result, right)
-        return result
+            if operator in "*/":
+                factors.append(right if operator == "*" else self.elementwise(operand, _reciprocal, right))
+                continue
+            left = factors[0] if len(factors) == 1 else self.elementwise(node, build.mul, *factors)
+            if operator == "@":
+                factors = [self.matmul(left, right, operand)]
+            else:
+                combine = _floor_divide if operator == "//" else _modulo
+                factors = [self.elementwise(operand, combine, left, right)]
+        return factors[0] if len(factors) == 1 else self.elementwise(node, build.mul, *factors)
 
     def elementwise(self, node: tree.Node, combine: Callable[..., Expr], *arrays: Array) -> Array:
         """Combine arrays of equal trailing axes element by element."""
@@ -223,9 +228,8 @@ class Expressions:
     def matmul(self, left: Array, right: Array, node: tree.Node) -> Array:
         if left.rank == 0 or right.rank == 0:
             raise LanguageError("'@' takes matrices and vectors; '*' multiplies by a number", node.at)
-        if left.rank == 1 and right.rank == 1:
-            if right.row and not left.row:
-                return Array(left.shape + right.shape, lambda idx: build.mul(left.at(idx[:1]), right.at(idx[1:])))
+        if left.rank == 1 and right.rank == 1 and right.row and not left.row:
+            return Array(left.shape + right.shape, lambda idx: build.mul(left.at(idx[:1]), right.at(idx[1:])))
         if right.rank == 1 and right.row and left.rank >= 2:
             raise LanguageError("a matrix times the transpose of a vector does not fit; leave out .T", node.at)
         inner = left.shape[-1]
@@ -253,7 +257,7 @@ class Expressions:
             return build.bind("sum", [index], (), build.mul(a, b))
 
         row = left.rank == 1 and right.rank >= 2
-        return Array((*lead, *rows, *columns), at, row and not columns == ())
+        return Array((*lead, *rows, *columns), at, row and columns != ())
 
     def bound_name(self) -> str:
         return self.scope.free_names(8)[len(self.scope.indices) % 3 + 2]
@@ -310,6 +314,8 @@ class Expressions:
         return self.array(node)
 
     def literal(self, node: tree.Node, items: tuple[tree.Node, ...]) -> Array:
+        if len(items) > MAX_ITEMS:
+            raise LanguageError(f"an array literal of {len(items):,} items; the limit is {MAX_ITEMS}", node.at)
         parts = [self.array(item) for item in items]
         inner = parts[0].shape
         if any(p.shape != inner for p in parts):
@@ -343,7 +349,8 @@ class Expressions:
         if name in self.scope.abstract:
             return [self.apply(node, name, node.arguments)]
         if name in BUILT_IN and node.rest:
-            raise LanguageError("'...' passes the rest by name to an entry; built-in functions take all arguments", node.at)
+            message = "'...' passes the rest by name to an entry; built-in functions take all arguments"
+            raise LanguageError(message, node.at)
         if name in FUNCTIONS:
             arrays = [self.array(a) for a in self.take(node, 1)]
             return [self.elementwise(node, lambda x: build.function(name, x), *arrays)]
@@ -427,6 +434,10 @@ class CallHandler:
 def scalar(expr: Expr) -> Array:
     """A number as an array without axes."""
     return Array((), lambda idx: expr)
+
+
+def _reciprocal(expr: Expr) -> Expr:
+    return build.power(expr, num(-1))
 
 
 def _floor_divide(left: Expr, right: Expr) -> Expr:

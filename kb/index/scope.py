@@ -175,6 +175,7 @@ def size_of(node: tree.Node, name: Callable[[tree.Name], Poly]) -> Poly:
                 elif operator in ("+", "-", "*"):
                     result = {"+": result.__add__, "-": result.__sub__, "*": result.__mul__}[operator](right)
                 else:
-                    raise LanguageError(f"'{operator}' gives no whole number; use '//' in sizes and indices", operand.at)
+                    message = f"'{operator}' gives no whole number; use '//' in sizes and indices"
+                    raise LanguageError(message, operand.at)
             return result
     raise LanguageError(f"'{node}' is not a size or index: use names, whole numbers, + - * //", node.at)

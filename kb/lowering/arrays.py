@@ -65,6 +65,7 @@ from kb.vocabulary import FUNCTIONS
 
 _SEVERAL = {"max": "np.maximum", "min": "np.minimum", "logsumexp": "np.logaddexp"}
 Order = tuple[Index, ...]
+EVERYTHING = "*"  # among an operand's dependencies: it has all leading axes
 
 
 class Overwritten(EqkbError):
@@ -93,13 +94,15 @@ class Lowerer:
         self.loops: dict[Index, str] = {}
         self.views: dict[Any, tuple[str, tuple[int, ...], frozenset[str]]] = {}
         self.hits: dict[Any, Operand] = {}
-        self.uses: Counter[str] = Counter()
+        self.ahead: Counter[str] = Counter()  # reads of steps that are not yet computed
+        self.uses: Counter[str] = Counter()  # reads that variables have before them
         self.repeats: Counter[Any] = Counter()
         self.memo: dict[Any, tuple[str, tuple[int, ...], frozenset[str]]] = {}
         self.pending: Counter[str] = Counter()
         self.pinned_here: set[str] = set()
         self.overwritten: set[str] = set()
         self.alignments: dict[str, set[int]] = {}
+        self.blocked: set[str] = set()
         self.bare: Counter[str] = Counter()
         self.hint = ""
         self.rank = 0
@@ -112,6 +115,11 @@ class Lowerer:
         if operand.code in self.overwritten:
             raise Overwritten(operand.code)
         return operand
+
+    def define(self, name: str, operand: Operand) -> None:
+        """Say which variable holds a step; its readers are from now on readers of the variable."""
+        self.uses[operand.code] = max(self.uses[operand.code], 0) + self.ahead.pop(name, 0)
+        self.variables[name] = operand
 
     def emit(self, text: str, *operands: Operand) -> None:
         """Write a line; the operands in it have been used."""
@@ -160,7 +168,7 @@ class Lowerer:
     def survey(self, expr: Expr) -> None:
         """Count how often each subexpression and each step will be read."""
         if isinstance(expr, Read):
-            self.uses[expr.name] += 1
+            self.ahead[expr.name] += 1
             return
         if is_worth_keeping(expr):
             key, _ = canonical(expr)
@@ -305,7 +313,20 @@ class Lowerer:
 
     def fits(self, a: Operand, b: Operand, axes: Order) -> bool:
         """Whether ``a`` may take the result of combining it with ``b``."""
-        return bool(axes) and a.axes == axes and b.deps <= a.deps and self.may_overwrite(a, (b,))
+        if not axes or a.axes != axes or not self.may_overwrite(a, (b,)):
+            return False
+        if b.deps <= a.deps or EVERYTHING in a.deps:
+            return True
+        self.note_blocked(a)
+        return False
+
+    def note_blocked(self, operand: Operand) -> None:
+        """A buffer could be used again if one of its arguments always had all leading axes: note which."""
+        ranks = {t.name: len(t.shape) for t in self.program.arguments if t.name in operand.deps}
+        if ranks:
+            positive = [r for r in ranks.values() if r]
+            wanted = min(positive) if positive else 0
+            self.blocked.add(next(n for n, r in ranks.items() if r == wanted))
 
     def into(self, operand: Operand, text: str, *others: Operand) -> Operand:
         """Write a line that overwrites a buffer; the buffer now holds the result."""
@@ -325,10 +346,7 @@ class Lowerer:
             positive = build.split_coefficient(term)[0] >= 0
             signed.append((positive, self.lower(term if positive else build.negative(term), order)))
         signed.sort(key=lambda item: len(item[1].indices))
-        if not signed[0][0]:
-            first = next((n for n, (positive, _) in enumerate(signed) if positive), None)
-            if first is not None:
-                signed.insert(0, signed.pop(first))
+        self.start_with(signed, order)
         positive, result = signed[0]
         if not positive:
             result = self.negate(result)
@@ -338,6 +356,21 @@ class Lowerer:
             else:
                 result = self.binary("+" if positive else "-", result, operand, SUM, order)
         return result
+
+    def start_with(self, signed: list[tuple[bool, Operand]], order: Order) -> None:
+        """Put first a buffer that can take the sum, else something positive."""
+        full = union([o.axes for _, o in signed], order)
+        buffers = [n for n, (_, o) in enumerate(signed) if o.axes == full and self.may_overwrite(o)]
+        largest = [n for n, (positive, _) in enumerate(signed) if positive]
+        if buffers and (signed[buffers[0]][0] or not largest):
+            signed.insert(0, signed.pop(buffers[0]))
+        elif buffers:
+            other = signed[max(largest, key=lambda n: len(signed[n][1].indices))]
+            mine = signed[buffers[0]]
+            rest = [item for item in signed if item is not other and item is not mine]
+            signed[:] = [(True, self.binary("-", other[1], mine[1], SUM, order)), *rest]
+        elif not signed[0][0] and largest:
+            signed.insert(0, signed.pop(largest[0]))
 
     def mul(self, args: tuple[Expr, ...], order: Order) -> Operand:
         masks = [a.condition for a in args if isinstance(a, Test) and not self._is_eye(a)]
@@ -354,6 +387,8 @@ class Lowerer:
 
     def product(self, args: tuple[Expr, ...], order: Order) -> Operand:
         """A product of factors, those of few axes first; what is divided by is divided by once."""
+        if (scaled := self.scaled_sum(args, order)) is not None:
+            return scaled
         coefficient = Fraction(1)
         above: list[Operand] = []
         below: list[Operand] = []
@@ -372,6 +407,18 @@ class Lowerer:
             below = [number(Fraction(coefficient.denominator)), *below]
         result = self.scaled(above, below, order)
         return self.negate(result) if negative else result
+
+    def scaled_sum(self, args: tuple[Expr, ...], order: Order) -> Operand | None:
+        """A constant times a matrix product: the constant goes to an argument, not to the product."""
+        sums = [a for a in args if isinstance(a, Bind) and a.op == "sum" and not a.conditions]
+        rest = [a for a in args if not any(a is s for s in sums)]
+        if len(sums) != 1 or not rest or any(not is_constant(a) for a in rest):
+            return None
+        (expr,) = sums
+        if self.loops or self.repeats[canonical(expr)[0]] > 1 or build.split_coefficient(build.mul(*rest))[0] < 0:
+            return None
+        inner = natural_order(expr.body, (*order, *(i for i in expr.indices if i not in order)))
+        return self.sum(expr, order, inner, build.mul(*rest))
 
     def scaled(self, above: list[Operand], below: list[Operand], order: Order) -> Operand:
         """The quotient of two products: what has all axes apart from what is small."""
@@ -558,8 +605,12 @@ class Lowerer:
             worst = {"max": "-oo", "logsumexp": "-oo", "min": "oo", "prod": ""}[expr.op]
             filler: Expr = ONE if not worst else Const("oo") if worst == "oo" else build.negative(Const("oo"))
             body = build.cases([(build.junction("and", expr.conditions), body)], filler)
+        if expr.op in ("max", "min") and not expr.conditions and isinstance(body, Read):
+            pooled = self.pooled(expr, body)
+            if pooled is not None:
+                return pooled
         operand = squeeze(self.lower(body, inner))
-        operand = permute(operand, union([operand.axes], inner)) if not _is_view(operand) else operand
+        operand = permute(operand, union([operand.axes], inner))
         where = [operand.axes.index(i) - len(operand.axes) for i in expr.indices if i in operand.axes]
         axes = tuple(i for i in operand.axes if i not in expr.indices)
         text = str(where[0]) if len(where) == 1 else f"({', '.join(map(str, where))})"
@@ -568,16 +619,37 @@ class Lowerer:
             return Operand(f"_logsumexp({operand.code}, {text})", kept, operand.deps, fresh=True, refs=operand.refs)
         if expr.op == "prod":
             return Operand(f"{operand.at_level(ATOM)}.prod(axis={text})", axes, operand.deps, fresh=True, refs=operand.refs)
-        if _is_view(operand):
-            spots = f"({', '.join(map(str, where))},)" if len(where) == 1 else text
-            return Operand(f"_extreme({_SEVERAL[expr.op]}, {operand.code}, {spots})", axes, operand.deps, fresh=True, refs=operand.refs)
         return Operand(f"{operand.at_level(ATOM)}.{expr.op}(axis={text})", axes, operand.deps, fresh=True, refs=operand.refs)
 
-    def sum(self, expr: Bind, order: Order, inner: Order, like: tuple[str, int] | None = None) -> Operand:
-        """A sum: one contraction after another, or a reduction along axes."""
+    def pooled(self, expr: Bind, node: Read) -> Operand | None:
+        """The extreme of a window, one axis after the other; None if the read is not through windows."""
+        if node.outside or self.loops or not all(reads.is_affine(p) for p in node.index):
+            return None
+        found = [reads.moves(p) for p in node.index]
+        kept = [[i for i, _ in moved if i not in expr.indices] for _, moved in found]
+        if all(len(moved) < 2 for _, moved in found) or any(len(k) != 1 for k in kept):
+            return None
+        if any(len(moved) > 2 or (len(moved) == 1 and p.index is None) for p, (_, moved) in zip(node.index, found, strict=True)):
+            return None
+        array = self.variable(node.name)
+        self.uses[array.code] -= 1
+        code, rank = array.code, len(node.index)
+        for n, (start, moved) in reversed(list(enumerate(found))):
+            if len(moved) == 2:
+                steps = {i in expr.indices: f"({poly_code(i.extent)}, {poly_code(step)})" for i, step in moved}
+                place = f"{n - rank}, {poly_code(start)}, {steps[False]}, {steps[True]}"
+                code = f"_pool({_SEVERAL[expr.op]}, {code}, {place})"
+        if any(len(moved) == 1 and p.index is not None and p.index.size != size
+               for p, (_, moved), size in zip(node.index, found, self.program.shape(node.name), strict=True)):
+            return None
+        self.pending[array.code] += 1
+        return Operand(code, tuple(k[0] for k in kept), array.deps, fresh=True, refs=(array.code,))
+
+    def sum(self, expr: Bind, order: Order, inner: Order, scale: Expr = ONE) -> Operand:
+        """``scale`` times a sum: one contraction after another, or a reduction along axes."""
         if expr.conditions:
             body = build.mul(*(Test(c) for c in expr.conditions), expr.body)
-            return self.reduce(expr, self.lower(body, inner), order)
+            return self.times(self.reduce(expr, self.lower(body, inner), order), scale, order)
         factors = self.factors(expr, inner)
         out = tuple(i for i in union([f.axes for f in factors], inner) if i not in expr.indices)
         operands = list(factors)
@@ -589,9 +661,23 @@ class Lowerer:
                 operands.append(self.binary("*", a, b, PRODUCT, inner))
             else:
                 operands.append(product_of_two(a, b, axes))
-        if len(operands) == 2:
-            return product_of_two(operands[0], operands[1], out, like)
-        return self.reduce(expr, operands[0], order)
+        if len(operands) == 1:
+            return self.times(self.reduce(expr, operands[0], order), scale, order)
+        for n, operand in enumerate(operands):
+            if scale != ONE and operand.argument and len(operand.indices) == 2 and len(out) == 2:
+                operands[n] = self.times(operand, scale, inner)
+                return product_of_two(operands[0], operands[1], out)
+        return self.times(product_of_two(operands[0], operands[1], out), scale, order)
+
+    def times(self, operand: Operand, scale: Expr, order: Order) -> Operand:
+        """The operand times a number that depends on sizes only."""
+        above, below = [], []
+        for factor in scale.args if isinstance(scale, Mul) else (scale,):
+            if isinstance(factor, Pow) and isinstance(factor.exponent, Num) and factor.exponent.value < 0:
+                below.append(self.lower(build.power(factor.base, build.num(-factor.exponent.value)), order))
+            elif factor != ONE:
+                above.append(self.lower(factor, order))
+        return self.scaled([*above, operand], below, order)
 
     def factors(self, expr: Bind, inner: Order) -> list[Operand]:
         """The factors of a sum's body; those of equal axes are multiplied if there are more than two."""
@@ -659,10 +745,6 @@ class Lowerer:
 # --- helpers -------------------------------------------------------------------------------------
 
 
-def _is_view(operand: Operand) -> bool:
-    return operand.code.split("[")[0].endswith("_view") or "_view_" in operand.code.split("[")[0]
-
-
 def _has_label(poly: Poly) -> bool:
     return any(isinstance(a, Gather) for a in poly.atoms())
 
@@ -694,6 +776,11 @@ def softmax_of(expr: Fn) -> tuple[Expr, Bind, dict[Index, Index]] | None:
             if len(own) == len(bound.indices) and all(v is not None for v in own.values()):
                 return scores, bound, {k: v for k, v in own.items() if v is not None}
     return None
+
+
+def is_constant(expr: Expr) -> bool:
+    """Whether an expression is made of numbers and sizes only."""
+    return not free_indices(expr) and not any(isinstance(n, (Read, Var, Integral, Test)) for n in walk(expr))
 
 
 def natural_order(expr: Expr, order: Order) -> Order:

@@ -10,7 +10,7 @@ from kb.index.affine import Gather, Index, Poly
 from kb.index.nodes import Add, Bind, Expr, Mul, Num, Pick, Read, Test, free_indices, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step
 from kb.lowering import reads
-from kb.lowering.arrays import Lowerer, canonical, natural_order
+from kb.lowering.arrays import EVERYTHING, Lowerer, canonical, natural_order
 from kb.lowering.contraction import product_of_two
 from kb.lowering.operands import PRODUCT, SUM, Operand, align, permute, poly_code, squeeze, union
 
@@ -33,9 +33,9 @@ class Body:
             if isinstance(step, Step):
                 self.lowerer.survey(step.expr)
             else:
-                self.lowerer.uses[step.argument] += 1
+                self.lowerer.ahead[step.argument] += 1
         for held in self.kept:
-            self.lowerer.uses[held] += 1
+            self.lowerer.ahead[held] += 1
         for step in self.steps:
             if isinstance(step, ArrayStep):
                 self.primitive(step)
@@ -53,7 +53,7 @@ class Body:
         lowerer.hint = step.name
         lowerer.rank = len(step.free)
         final = self.finals.get(step.name)
-        if final is not None and lowerer.uses[step.name] == 1 and self.is_only(step):
+        if final is not None and lowerer.ahead[step.name] == 1 and self.is_only(step):
             operand = self.gradient(step.expr, step.free, final)
             self.reduced.add(step.name)
         else:
@@ -73,7 +73,6 @@ class Body:
             code = f"_full({lowerer.aligned(operand, step.free).code}, {shape})"
             operand = Operand(code, step.free, operand.deps, refs=operand.refs)
         operand = permute(operand, step.free)
-        uses = lowerer.uses.pop(step.name, 0)
         if operand.code.isidentifier() and not operand.argument:
             lowerer.pending.subtract(operand.refs)
             if operand.buffer and not lowerer.may_overwrite(replace(operand, axes=operand.axes or (None,))):
@@ -84,14 +83,12 @@ class Body:
                     lowerer.pinned_here.add(step.name)
                 operand = replace(operand, code=step.name)
             lowerer.overwritten.discard(operand.code)
-            lowerer.uses[operand.code] = max(lowerer.uses[operand.code], 0) + uses
-            lowerer.variables[step.name] = replace(operand, refs=())
+            lowerer.define(step.name, replace(operand, refs=()))
             return
         name = self.writer.name(step.name)
         lowerer.emit(f"{name} = {operand.code}", operand)
         lowerer.overwritten.discard(name)
-        lowerer.uses[name] = uses
-        lowerer.variables[step.name] = Operand(name, step.free, operand.deps, buffer=operand.fresh)
+        lowerer.define(step.name, Operand(name, step.free, operand.deps, buffer=operand.fresh))
 
     def shape(self, shape: tuple[Poly, ...]) -> str:
         """A shape as source."""
@@ -139,7 +136,7 @@ class Body:
         if not self.is_contraction(term, free):
             return self.reduced_to(self.lowerer.lower(term, free), free, argument)
         lowerer = self.lowerer
-        like = (lowerer.variables[argument].code, len(self.program.shape(argument)))
+        like = (f'shape["{argument}"]', len(self.program.shape(argument)))
         scale, core = self.split(term)
         body, inner = (core.body, (*free, *core.indices)) if isinstance(core, Bind) else (core, free)
         groups: dict[frozenset[Index], list[Expr]] = {}
@@ -177,10 +174,7 @@ class Body:
             shape = self.shape(tuple(i.extent for i in free))
             operand = Operand(f"_full({lowerer.aligned(operand, free).code}, {shape})", free, operand.deps, refs=operand.refs)
         operand = permute(squeeze(operand), free)
-        held = lowerer.variables[argument].code
-        pad = lowerer.pads.get(argument, 0)
-        extra = f", {pad}, {len(self.program.shape(argument))}" if pad else ""
-        code = f"_gradient({operand.code}, {held}{extra})"
+        code = f'_gradient({operand.code}, shape["{argument}"])'
         return Operand(code, free, frozenset([argument]), refs=operand.refs)
 
     # --- parts and scatters ---------------------------------------------------------------------
@@ -198,8 +192,7 @@ class Body:
             name = self.writer.name(step.name)
             shape = self.full_shape(step.shape)
             self.writer.line(f"{name}, {view} = _landing({shape}, {lowerer.dtype}, {len(step.shape)}, {spec})")
-            deps = frozenset(t.name for t in self.program.arguments)
-            lowerer.variables[step.name] = Operand(name, tuple(i for i in step.free), deps)
+            lowerer.define(step.name, Operand(name, tuple(i for i in step.free), frozenset([EVERYTHING])))
         self.writer.line(f"{view}[...] = {lowerer.aligned(operand, axes).code}")
 
     def full_shape(self, shape: tuple[Poly, ...]) -> str:
@@ -209,7 +202,7 @@ class Body:
     def scatter(self, step: Step) -> None:
         """Accumulate into the places that were read."""
         labels = [n for n, p in enumerate(step.target) if any(isinstance(a, Gather) for a in p.atoms())]
-        affine = all(reads._is_affine(p) for p in step.target)
+        affine = all(reads.is_affine(p) for p in step.target)
         indices = [i for p in step.target for i in dict.fromkeys(p.indices())]
         if labels:
             self.deposit(step, labels)
@@ -222,14 +215,13 @@ class Body:
         """The array to accumulate into, made if it is not there; and whether it was."""
         lowerer = self.lowerer
         held = lowerer.variables.get(step.name)
-        if held is not None and held.code.isidentifier() and held.deps >= deps and held.buffer:
+        if held is not None and held.code.isidentifier() and (EVERYTHING in held.deps or held.deps >= deps) and held.buffer:
             return held.code, True
         name = self.writer.name(step.name)
         start = f" + {held.code}" if held is not None else ""
         self.writer.line(f"{name} = np.zeros({self.full_shape(step.shape)}, {lowerer.dtype}){start}")
         free = tuple(Index("i", s) for s in step.shape)
-        everything = frozenset(t.name for t in self.program.arguments) | deps
-        lowerer.variables[step.name] = Operand(name, free, everything, buffer=True)
+        lowerer.define(step.name, Operand(name, free, frozenset([EVERYTHING]), buffer=True))
         return name, False
 
     def deposit(self, step: Step, labels: list[int]) -> None:
@@ -281,8 +273,8 @@ class Body:
         if before is not None:
             writer.line(f"{name} += {before.code}")
         free = tuple(Index("i", s) for s in step.shape)
-        deps = frozenset(t.name for t in self.program.arguments) | {"cotangent"}
-        lowerer.variables[step.name] = Operand(name, free, deps)
+        deps = frozenset([EVERYTHING])
+        lowerer.define(step.name, Operand(name, free, deps))
 
     def taps(self, step: Step) -> tuple[Index, ...]:
         """The indices to loop over: on each axis all but the one that runs over most places."""
@@ -299,7 +291,7 @@ class Body:
         lowerer = self.lowerer
         for node in walk(step.expr):
             if isinstance(node, Read) and not _all_bare(node):
-                if all(reads._is_affine(p) and not _labels(p) for p in node.index):
+                if all(reads.is_affine(p) and not _labels(p) for p in node.index):
                     reads.view_of(lowerer, node)
             elif isinstance(node, Pick):
                 extreme = Bind(node.op, node.indices, node.conditions, node.body)
@@ -311,7 +303,7 @@ class Body:
         lowerer, writer = self.lowerer, self.writer
         for node, extreme in list(lowerer.hits.items()):
             assert isinstance(node, Pick)
-            open_, hit = writer.name("open"), writer.name("hit")
+            open_, hit = writer.name("unseen"), writer.name("hit")
             loop_line = writer.lines.pop()
             writer.depth -= 1
             writer.line(f"{open_} = np.ones({extreme.code}.shape, bool)")
@@ -320,7 +312,8 @@ class Body:
             moved = {i: p for i, p in zip(node.indices, node.at, strict=True)}
             here = lowerer.lower(build.substitute(node.body, moved), dense)
             axes = union([here.axes], dense)
-            writer.line(f"{hit} = ({align(here, axes)} == {align(extreme, axes)}) & {open_}")
+            writer.line(f"{hit} = {align(here, axes)} == {align(extreme, axes)}")
+            writer.line(f"{hit} &= {open_}")
             writer.line(f"{open_} ^= {hit}")
             lowerer.hits[node] = Operand(hit, axes, here.deps | extreme.deps)
 
@@ -339,8 +332,8 @@ class Body:
         if held is not None:
             self.writer.line(f"{name} += {held.code}")
         free = tuple(Index("i", s) for s in step.shape)
-        deps = frozenset(t.name for t in self.program.arguments) | {"cotangent"}
-        lowerer.variables[step.name] = Operand(name, free, deps)
+        deps = frozenset([EVERYTHING])
+        lowerer.define(step.name, Operand(name, free, deps))
 
     def primitive(self, step: ArrayStep) -> None:
         lowerer = self.lowerer
@@ -350,7 +343,7 @@ class Body:
         name = self.writer.name(step.name)
         self.writer.line(f"{name} = {call[step.operation].format(source.code)}")
         free = tuple(Index("i", s) for s in step.shape)
-        lowerer.variables[step.name] = Operand(name, free, source.deps)
+        lowerer.define(step.name, Operand(name, free, source.deps))
 
 
 def _complexity(poly: Poly) -> int:

@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -14,8 +15,9 @@ from kb.calculus.reverse import Backward, vjp
 from kb.index.affine import Poly
 from kb.index.nodes import Val, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step
-from kb.lowering.arrays import Lowerer, Overwritten
+from kb.lowering.arrays import EVERYTHING, Lowerer, Overwritten
 from kb.lowering.body import Body
+from kb.lowering.fuse import fused
 from kb.lowering.operands import Operand, Writer, poly_code
 from kb.lowering.prepare import prepared
 from kb.model import Entry
@@ -49,6 +51,8 @@ class _Module:
         self.id = entry.id
         self.real = [t.name for t in program.arguments if t.symbol and t.symbol.is_differentiable]
         self.names = {t.name for t in program.arguments}
+        self.spread: set[str] = set()
+        self.cotangents: set[str] = set()
         self.numpy = "np" if "np" not in self.reserved() else "numpy"
 
     def reserved(self) -> set[str]:
@@ -196,10 +200,13 @@ class _Module:
         finals: dict[str, str] | None = None,
     ) -> str:
         """One function: lowered again where a buffer was overwritten too early, or axes can be aligned."""
-        ready = prepared(steps, program, {held for _, held in program.returns})
+        kept = [held for _, held in program.returns]
+        ready = prepared(steps, program, set(kept))
+        if backward is not None or tangents is not None:
+            ready = fused(ready, program, frozenset(kept), {s.name for s in self.program.steps})
         pinned: set[str] = set()
         pads: dict[str, int] = {}
-        kept = [held for _, held in program.returns]
+        self.spread, self.cotangents = set(), set()
         for _ in range(100):
             writer = Writer(self.reserved() | {self.id, "lead", "size"})
             lowerer = Lowerer(program, writer, pinned, pads, "dtype")
@@ -210,6 +217,9 @@ class _Module:
                 body.run()
             except Overwritten as error:
                 pinned = pinned | {error.name}
+                continue
+            if not lowerer.blocked <= self.spread:
+                self.spread |= lowerer.blocked
                 continue
             if not pads and tangents is None:
                 wanted = {a: next(iter(m)) for a, m in lowerer.alignments.items() if len(m) == 1 and max(m) > 0}
@@ -235,7 +245,7 @@ class _Module:
         text = docstring("\n".join(doc).rstrip(), "    ")
         lines = writer.lines
         body = "\n".join(_without_unused(lines))
-        quiet = '@np.errstate(over="ignore", under="ignore")\n' if "np.exp(" in body or "_extreme" in body else ""
+        quiet = '@np.errstate(over="ignore", under="ignore")\n' if "np.exp(" in body else ""
         return f"{quiet}def {name}({self.signature(keyword)}):\n    {text}\n{body}"
 
     def signature(self, keyword: str) -> str:
@@ -307,13 +317,14 @@ class _Module:
         known = "".join(f'"{n}": {n}, ' for n in integers + self.keyword_sizes()).rstrip(", ")
         tail = f", {{{known}}}" if known else ""
         target = f"({names[0]},)" if len(names) == 1 else f"({', '.join(names)})"
+        shapes = "shape" if backward is not None and tangents is None else "_"
         if not rows:
             writer.line("lead = ()")
         elif len(rows) <= 2 and len(", ".join(rows)) < 70:
             comma = "," if len(rows) == 1 else ""
-            writer.line(f"{target}, size, lead = _arguments(({', '.join(rows)}{comma}){tail})")
+            writer.line(f"{target}, size, {shapes}, lead = _arguments(({', '.join(rows)}{comma}){tail})")
         else:
-            writer.line(f"{target}, size, lead = _arguments(")
+            writer.line(f"{target}, size, {shapes}, lead = _arguments(")
             writer.line("    (")
             for row in rows:
                 writer.line(f"        {row},")
@@ -328,6 +339,11 @@ class _Module:
             self.take_cotangents(writer, lowerer, backward)
         if tangents is not None:
             self.take_tangents(writer, lowerer, tangents)
+        for name in names:
+            if name in self.spread:
+                padding = f", {pads[name]}" if pads.get(name) else ""
+                writer.line(f"{name} = _over({name}, {len(self.program.shape(name))}, lead{padding})")
+                lowerer.variables[name] = replace(lowerer.variables[name], deps=frozenset([EVERYTHING]))
 
     def axes(self, shape: tuple[Poly, ...]) -> str:
         """The axes of an argument as the helper reads them."""
@@ -359,13 +375,14 @@ class _Module:
             shape = self.program.shape(held)
             given = "cotangent" if len(names) == 1 else name
             writer.line(f'{name}, lead = _cotangent("{public}", {given}, {body.shape(shape)}, lead, dtype)')
-            deps = frozenset([*self.names, "cotangent"])
+            deps = frozenset([EVERYTHING])
             writer.taken.add(name)
+            self.cotangents.add(name)
             lowerer.variables[name] = Operand(name, (), deps)
 
     def take_tangents(self, writer: Writer, lowerer: Lowerer, tangents: dict[str, str]) -> None:
         known = ", ".join(f'"{n}"' for n in tangents)
-        writer.line(f'_known(tangents, ({known},), "tangent")')
+        writer.line(f'_known(tangents, [{known}], "tangent")')
         for symbol, held in tangents.items():
             rank = len(self.program.shape(symbol))
             writer.line(f'{held} = _tangent("{symbol}", tangents, {symbol}, {rank})')
@@ -382,15 +399,13 @@ class _Module:
 
     def pair(self, body: Body, symbol: str, held: str | None) -> str:
         lowerer = body.lowerer
-        argument = lowerer.variables[symbol]
-        pad = lowerer.pads.get(symbol, 0)
-        extra = f", {pad}, {len(self.program.shape(symbol))}" if pad else ""
         if held is None:
-            return f'"{symbol}": _gradient(0.0, {argument.code}{extra})'
+            return f'"{symbol}": np.zeros(shape["{symbol}"], {lowerer.dtype})'
         operand = lowerer.variables[held]
         if held in body.reduced:
             return f'"{symbol}": {operand.code}'
-        return f'"{symbol}": _gradient({operand.code}, {argument.code}{extra})'
+        code = f"{operand.code}.copy()" if operand.code in self.cotangents else operand.code
+        return f'"{symbol}": _gradient({code}, shape["{symbol}"])'
 
     def scalar_output(self) -> bool:
         return len(self.program.returns) == 1 and not self.program.shape(self.program.returns[0][1])

@@ -9,6 +9,7 @@ from kb.index.affine import Atom, Index, Poly, format_poly
 
 # Precedence of source text, loosest first.
 COMPARE, SUM, PRODUCT, UNARY, POWER, ATOM = range(6)
+_KEPT = ", keepdims=True)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,9 @@ def squeeze(operand: Operand) -> Operand:
     """The operand without axes of length 1."""
     if None not in operand.axes:
         return operand
+    if operand.code.endswith(_KEPT):
+        code = operand.code.removesuffix(_KEPT) + ")"
+        return replace(operand, code=code, axes=operand.indices)
     key = ["0" if a is None else ":" for a in operand.axes]
     code = f"{operand.at_level(ATOM)}[..., {', '.join(key)}]"
     return replace(operand, code=code, axes=operand.indices, level=ATOM, buffer=False, fresh=False)

@@ -35,7 +35,7 @@ def read(lowerer: Lowerer, node: Read, order: tuple[Index, ...]) -> Operand:
         return replace(array, axes=tuple(bare))
     if any(isinstance(a, Gather) for p in node.index for a in p.atoms()):
         return _labelled(lowerer, node, array, order)
-    if any(not _is_affine(p) for p in node.index):
+    if any(not is_affine(p) for p in node.index):
         return spread(lowerer, node, array, order)
     dense = [i for p in node.index for i in _indices(p) if i not in lowerer.loops]
     if len(dense) != len(set(dense)):
@@ -56,7 +56,8 @@ def _is_whole(node: Read, shape: tuple[Poly, ...], bare: list[Index | None], low
     )
 
 
-def _is_affine(poly: Poly) -> bool:
+def is_affine(poly: Poly) -> bool:
+    """Whether a place is affine in every index."""
     if any(isinstance(a, FloorDiv) and any(True for _ in a.numerator.indices()) for a in poly.atoms()):
         return False
     return all(poly.split(i) is not None for i in set(poly.indices()))

@@ -21,7 +21,8 @@ class ShapeError(ValueError):
 def _arguments(symbols: Any, sizes: Any = ()) -> Any:
     """Check and convert arguments: ``(name, value, axes, padding)`` each, ``axes`` None for labels.
 
-    Returns the arrays (floating, of one precision), the sizes by name and the leading shape.
+    Returns the arrays (floating, of one precision), the sizes by name, the shapes that were given
+    and the leading shape.
     """
     size, origin, arrays, lead, first = dict(sizes), {}, [], (), ""
     for name, value, axes, _ in symbols:
@@ -47,7 +48,15 @@ def _arguments(symbols: Any, sizes: Any = ()) -> Any:
         exact = [n for axis, n in zip(axes, array.shape[array.ndim - len(axes) :]) if not isinstance(axis, tuple)]
         if wanted != tuple(exact):
             raise ShapeError(f"{name} has shape {array.shape[array.ndim - len(axes):]}, but must have {wanted}")
-    return _convert(symbols, arrays, lead), size, lead
+    shape = {name: array.shape for (name, _, _, _), array in zip(symbols, arrays)}
+    return _convert(symbols, arrays, lead), size, shape, lead
+
+
+def _over(array: Any, rank: Any, lead: Any, padding: Any = 0) -> Any:
+    """An argument that the whole batch shares, repeated along it (as a view)."""
+    if array.ndim > rank or not lead:
+        return array
+    return np.broadcast_to(array, (*lead, *(1,) * padding, *array.shape))
 
 
 def _solve(name: Any, axis: Any, found: Any) -> Any:
@@ -130,36 +139,32 @@ def _result(value: Any, shape: Any) -> Any:
     return value[()] if value.shape == shape else np.broadcast_to(value, shape).copy()[()]
 
 
-def _gradient(value: Any, like: Any, padding: Any = 0, rank: Any = 0) -> Any:
+def _gradient(value: Any, shape: Any) -> Any:
     """A cotangent in the shape of its argument: summed over the leading axes that the argument lacks."""
-    shape = like.shape
-    if padding and like.ndim > rank:
-        shape = shape[: like.ndim - rank - padding] + shape[like.ndim - rank :]
     value = np.asarray(value)
     if value.ndim > len(shape):
         value = value.sum(axis=tuple(range(value.ndim - len(shape))))
     return value[()] if value.shape == shape else np.broadcast_to(value, shape).copy()[()]
 
 
-def _einsum(spec: Any, a: Any, b: Any, like: Any = None, rank: Any = 0) -> Any:
+def _einsum(spec: Any, a: Any, b: Any, shape: Any = None, rank: Any = 0, store: Any = None) -> Any:
     """A sum of products of two arrays as one matrix product (``ij,jk->ik``).
 
-    Leading axes are carried along. Given ``like``, an argument of ``rank`` axes, those that it
-    lacks are summed over in the same product.
+    Leading axes are carried along. Given the ``shape`` of an argument of ``rank`` axes, those that
+    it lacks are summed over in the same product.
     """
     inputs, out = spec.split("->")
     left, right = inputs.split(",")
-    if a.ndim > len(left):
-        lead = a.shape[: a.ndim - len(left)]
-    else:
-        lead = b.shape[: b.ndim - len(right)]
+    lead = a.shape[: a.ndim - len(left)] or b.shape[: b.ndim - len(right)]
     if lead:
         if a.ndim > len(left):
             a, left = a.reshape((math.prod(lead), *a.shape[a.ndim - len(left) :])), "Z" + left
         if b.ndim > len(right):
             b, right = b.reshape((math.prod(lead), *b.shape[b.ndim - len(right) :])), "Z" + right
-        keep = like is None or like.ndim > rank
-        out = "Z" + out if keep else out
+        out = "Z" + out if shape is None or len(shape) > rank else out
+        if _overlaps(a) or _overlaps(b):
+            product = _sample_by_sample(spec, a, b, left, right, out)
+            return product.reshape(lead + product.shape[1:]) if out[:1] == "Z" else product
     for letter in [c for c in left if c not in right and c not in out]:
         a, left = a.sum(axis=left.index(letter)), left.replace(letter, "")
     for letter in [c for c in right if c not in left and c not in out]:
@@ -172,32 +177,71 @@ def _einsum(spec: Any, a: Any, b: Any, like: Any = None, rank: Any = 0) -> Any:
     # One operand of a batch is shared: a product for each element of the batch reads it in place.
     if "Z" in rows and len(rows) > 1:
         rows.remove("Z")
-        batch, shared = ["Z"], ["Z", *shared]
+        shared = ["Z", *shared]
     elif "Z" in columns and len(columns) > 1:
         columns.remove("Z")
-        batch, shared = ["Z"], ["Z", *shared]
-    else:
-        batch = []
+        shared = ["Z", *shared]
     if (rows or columns) and next(c for c in out if c not in shared) in columns:
         a, b, left, right, rows, columns = b, a, right, left, columns, rows
-    x = _matrix(a, left, shared, rows, summed, size)
-    y = _matrix(b, right, shared, summed, columns, size)
-    if not summed and not shared and not batch:
-        product = x * y
-    else:
-        product = x @ y
+    x = _matrix(a, left, shared, rows, summed, size, store)
+    y = _matrix(b, right, shared, summed, columns, size, store)
+    product = x @ y if summed else x * y
     order = shared + rows + columns
     product = product.reshape([size[c] for c in order])
     product = product.transpose([order.index(c) for c in out])
     return product.reshape(lead + product.shape[1:]) if out[:1] == "Z" else product
 
 
-def _matrix(array: Any, letters: Any, shared: Any, rows: Any, columns: Any, size: Any) -> Any:
+def _overlaps(array: Any) -> bool:
+    """Whether an array is a view of overlapping windows: gathering it would multiply its memory."""
+    span = sum((n - 1) * abs(stride) for n, stride in zip(array.shape, array.strides)) + array.itemsize
+    return array.ndim > 3 and span < array.nbytes
+
+
+def _sample_by_sample(spec: Any, a: Any, b: Any, left: Any, right: Any, out: Any) -> Any:
+    """The same product for one element of the batch after the other, in memory that is used again."""
+    store, result = {}, None
+    count = a.shape[0] if left[0] == "Z" else b.shape[0]
+    for z in range(count):
+        part = _einsum(spec, a[z] if left[0] == "Z" else a, b[z] if right[0] == "Z" else b, store=store)
+        if out[:1] != "Z":
+            result = part if result is None else np.add(result, part, out=result)
+            continue
+        if result is None:
+            result = np.empty((count, *part.shape), part.dtype)
+        result[z] = part
+    return result
+
+
+def _matrix(array: Any, letters: Any, shared: Any, rows: Any, columns: Any, size: Any, store: Any) -> Any:
     """The axes of an array gathered as ``(shared..., rows, columns)``; a shared axis it lacks is 1."""
     own = [c for c in shared if c in letters]
     array = array.transpose([letters.index(c) for c in [*own, *rows, *columns]])
+    if store is not None and _overlaps(array):
+        buffer = store.setdefault(array.shape, np.empty(array.shape, array.dtype) if array.shape not in store else None)
+        np.copyto(buffer, array)
+        array = buffer
     front = [size[c] if c in own else 1 for c in shared]
-    return array.reshape(*front, math.prod(size[c] for c in rows), math.prod(size[c] for c in columns))
+    return array.reshape((*front, math.prod(size[c] for c in rows), math.prod(size[c] for c in columns)))
+
+
+def _pool(best: Any, array: Any, axis: Any, start: Any, places: Any, taps: Any) -> Any:
+    """The largest (``np.maximum``) or smallest value of each window along one axis (from the end).
+
+    ``places`` and ``taps`` are ``(count, step)``: window i begins at ``start + i*step``.
+    """
+    (count, step), (width, move) = places, taps
+    result = None
+    for tap in range(width):
+        begin = start + tap * move
+        key = [slice(None)] * array.ndim
+        key[axis] = slice(begin, begin + (count - 1) * step + 1 if count else begin, step)
+        part = array[tuple(key)]
+        if tap < 2:
+            result = part if tap == 0 else best(result, part)
+        else:
+            best(result, part, out=result)
+    return result.copy() if width == 1 else result
 
 
 def _view(array: Any, rank: Any, axes: Any, outside: Any = False) -> Any:
@@ -251,18 +295,6 @@ def _landing(shape: Any, dtype: Any, rank: Any, axes: Any, outside: Any = False)
 def _taps(*counts: Any) -> Any:
     """All places of a small window, in reading order."""
     return np.ndindex(*counts)
-
-
-def _extreme(best: Any, array: Any, axes: Any) -> Any:
-    """The largest (``np.maximum``) or smallest values over some of the last axes, a slice at a time."""
-    counts = [array.shape[a] for a in axes]
-    moved = np.moveaxis(array, axes, range(len(axes)))
-    if math.prod(counts) > 64:
-        return best.reduce(array, axis=axes)
-    result = moved[(0,) * len(axes)].copy()
-    for place in np.ndindex(*counts):
-        best(result, moved[place], out=result)
-    return result
 
 
 def _first(array: Any, extreme: Any, axes: Any) -> Any:

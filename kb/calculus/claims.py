@@ -1,0 +1,250 @@
+"""Claims in index form: both sides with their free indices, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from kb import tree
+from kb.calculus.hook import derive as derive_symbolically
+from kb.calculus.normal import Normal, inlined
+from kb.errors import EqkbError, Fault, LanguageError
+from kb.index.affine import Index, Poly
+from kb.index.binders import infer_ranges
+from kb.index.calls import Calls
+from kb.index.entries import Elaborated, ProgramOf
+from kb.index.expressions import Derive, Expressions
+from kb.index.nodes import Expr, same
+from kb.index.program import Program
+from kb.index.scope import Array, Poisoned, Scope, show
+from kb.model import Entry
+from kb.parser import check_name, parse_statement
+from kb.vocabulary import BINDERS, CONSTANTS
+
+_FLEXIBLE = ("E", "integral")
+
+
+@dataclass(frozen=True)
+class ClaimForm:
+    """``left relation right`` for all values of the free indices, in the names of the program.
+
+    The program is the entry's with the steps added that the claim itself needs.
+    """
+
+    free: tuple[Index, ...]
+    left: Expr
+    right: Expr
+    relation: str
+    program: Program
+    claim: tree.Claim
+
+
+def elaborate_claim(
+    elaborated: Elaborated,
+    text: str,
+    programs: ProgramOf,
+    entries: Iterable[str] = (),
+    derive: Derive = derive_symbolically,
+) -> ClaimForm:
+    """The claim in index form, in the scope of an entry after its last step.
+
+    Arrays on both sides are compared element by element. Raises LanguageError.
+    """
+    claim = parse_statement(text)
+    if not isinstance(claim, tree.Claim):
+        raise LanguageError("a claim is 'left == right', 'left >= right' or 'left <= right', not a step")
+    scope = _copy(elaborated.scope)
+    expressions = Expressions(scope, Calls(programs, entries, elaborated.entry.id), derive)
+    indices = {n.id: Index(check_name(n.id, n.at, "index")) for n in _free_names(claim, scope)}
+    infer_ranges(expressions, indices, [claim.left, claim.right])
+    _ranges_of_affine_reads(expressions, indices, claim)
+    with scope.binding(indices):
+        left, right = expressions.array(claim.left), expressions.array(claim.right)
+        shape = expressions.broadcast(left.shape, right.shape, claim.right)
+        axes = tuple(Index(n, s) for n, s in zip(scope.free_names(len(shape)), shape, strict=True))
+        sides = [_element(side, axes) for side in (left, right)]
+        for name, index in indices.items():
+            if index.size is None:
+                raise LanguageError(f"the range of index {name!r} cannot be inferred; read it bare, as in x[{name}]")
+        scope.settle()
+    program = Program(
+        scope.tensors,
+        tuple(scope.steps),
+        elaborated.program.returns if elaborated.program else (),
+        scope.instances,
+        scope.facts,
+        tuple(scope.dimensions),
+    )
+    return ClaimForm((*indices.values(), *axes), sides[0], sides[1], claim.relation, program, claim)
+
+
+def claim_faults(elaborated: Elaborated, programs: ProgramOf, entries: Iterable[str] = ()) -> list[Fault]:
+    """What is wrong with the claims of an entry that is otherwise well formed."""
+    faults: list[Fault] = []
+    if elaborated.program is None:
+        return faults
+    for named in elaborated.entry.claims:
+        try:
+            form = elaborate_claim(elaborated, named.text, programs, entries)
+            if is_trivial(form, elaborated.entry.kind == "identity"):
+                raise LanguageError(
+                    "the two sides are identical, so the claim says nothing; compute them by different routes"
+                )
+        except Poisoned:
+            continue
+        except EqkbError as error:
+            start = error.start if isinstance(error, LanguageError) else 0
+            faults.append(Fault(str(error), f"claims.{named.name}.formula", start))
+    return faults
+
+
+def is_trivial(form: ClaimForm, identity: bool = False) -> bool:
+    """Whether both sides are the same text; for an identity, the same once the steps are put in."""
+    if form.claim.left == form.claim.right:
+        return True
+    if not identity or form.relation != "==" or _has_derivative(form.claim):
+        return False
+    return same(inlined(form.left, form.program), inlined(form.right, form.program))
+
+
+def prove(form: ClaimForm) -> bool | None:
+    """True where the normal form settles the equation; None where it does not."""
+    if form.relation != "==":
+        return None
+    return True if Normal(form.program).vanishes(form.left, form.right) else None
+
+
+def proven_form(entry: Entry, output: str, symbol: str) -> tree.Claim | None:
+    """The claim whose left side is ``d(output[...], symbol[...])`` with bare, distinct indices, if there is one."""
+    for named in entry.claims:
+        if named.refuted:
+            continue
+        claim = parse_statement(named.text)
+        if not (isinstance(claim, tree.Claim) and claim.relation == "==" and isinstance(claim.left, tree.Call)):
+            continue
+        if claim.left.function == "d" and len(claim.left.arguments) == 2:
+            names = [_bare(a) for a in claim.left.arguments]
+            used = [i for pair in names if pair for i in pair[1]]
+            if [pair and pair[0] for pair in names] == [output, symbol] and len(set(used)) == len(used):
+                return claim
+    return None
+
+
+def _bare(node: tree.Node) -> tuple[str, list[str]] | None:
+    """The name and the index names of ``name`` or ``name[i, j]``."""
+    if isinstance(node, tree.Name):
+        return node.id, []
+    if isinstance(node, tree.Element) and isinstance(node.base, tree.Name):
+        names = [i.id for i in node.indices if isinstance(i, tree.Name)]
+        return (node.base.id, names) if len(names) == len(node.indices) else None
+    return None
+
+
+def _has_derivative(claim: tree.Claim) -> bool:
+    return any(
+        isinstance(n, tree.Prime) or (isinstance(n, tree.Call) and n.function in ("d", "vjp")) for n in tree.walk(claim)
+    )
+
+
+def _element(side: Array, axes: tuple[Index, ...]) -> Expr:
+    return side.at(tuple(Poly.of(i) for i in axes[len(axes) - side.rank :]))
+
+
+def _copy(scope: Scope) -> Scope:
+    """A scope that can be added to without changing the entry's."""
+    copied: dict[str, Any] = {}
+    for f in fields(Scope):
+        value = getattr(scope, f.name)
+        copied[f.name] = value.copy() if isinstance(value, (dict, list, set)) else value
+    return Scope(**copied)
+
+
+# --- free indices --------------------------------------------------------------------------------
+
+
+def _free_names(claim: tree.Claim, scope: Scope) -> list[tree.Name]:
+    """The names that mean nothing yet and are bound by nothing, each once, that are used as indices."""
+    found: dict[str, tree.Name] = {}
+    subscripts = _subscripts(claim)
+
+    def visit(node: tree.Node, bound: frozenset[str]) -> None:
+        if isinstance(node, tree.Name):
+            unknown = not _is_visible(scope, node.id) and node.id not in CONSTANTS and node.id not in bound
+            if unknown and node.id in subscripts:
+                found.setdefault(node.id, node)
+        if isinstance(node, tree.Call):
+            bound |= _bound_by(node, scope)
+        for child in node.children():
+            visit(child, bound)
+
+    visit(claim, frozenset())
+    return list(found.values())
+
+
+def _is_visible(scope: Scope, name: str) -> bool:
+    """Whether a claim may read the name; the steps of entries that were called are not visible."""
+    return any(name in known for known in (scope.declared, scope.current, scope.dimensions, scope.variables))
+
+
+def _subscripts(claim: tree.Claim) -> set[str]:
+    """Names in subscripts and in deltas; any other unknown name is a mistake, not an index."""
+    found: set[str] = set()
+    for node in tree.walk(claim):
+        if isinstance(node, tree.Element):
+            found |= {name for i in node.indices for name in tree.names(i)}
+        elif isinstance(node, tree.Call) and node.function == "delta":
+            found |= {name for a in node.arguments for name in tree.names(a)}
+    return found
+
+
+def _bound_by(node: tree.Call, scope: Scope) -> frozenset[str]:
+    if node.function in BINDERS:
+        names = [a.id for a in node.arguments[1:] if isinstance(a, tree.Name)]
+        return frozenset(n for n in names if not _is_visible(scope, n))
+    if node.function in _FLEXIBLE and len(node.arguments) > 1:
+        return frozenset(tree.names(node.arguments[1]))
+    return frozenset()
+
+
+def _ranges_of_affine_reads(expressions: Expressions, indices: dict[str, Index], claim: tree.Claim) -> None:
+    """An index that is read only as in ``PE[2*i + 1]`` takes as many values as all such reads allow."""
+    for name, index in indices.items():
+        if index.size is not None:
+            continue
+        with expressions.scope.binding(indices):
+            candidates = list(_affine_bounds(expressions, index, claim))
+        if candidates:
+            index.size = _least(expressions.scope, name, candidates)
+
+
+def _affine_bounds(expressions: Expressions, index: Index, claim: tree.Claim) -> Iterable[Poly]:
+    scope = expressions.scope
+    for node in tree.walk(claim):
+        if not (isinstance(node, tree.Element) and isinstance(node.base, tree.Name) and node.base.id in scope.current):
+            continue
+        tensor = scope.tensors[scope.current[node.base.id]]
+        for place_node, size in zip(node.indices, tensor.shape, strict=False):
+            if index.name not in tree.names(place_node):
+                continue
+            place = expressions.index(place_node)
+            parts = place.split(index)
+            others = [i for i in place.indices() if i is not index]
+            if parts is not None and not others and scope.facts.nonnegative(parts[0] - 1):
+                yield (size - parts[1] + parts[0] - 1) // parts[0]
+
+
+def _least(scope: Scope, name: str, candidates: list[Poly]) -> Poly:
+    """The bound that is smallest at all sizes that were tried; each read is proven in range afterwards."""
+    atoms = sorted({str(a) for c in candidates for a in c.atoms() if isinstance(a, str)})
+
+    def values(candidate: Poly) -> list[int]:
+        sizes = ({a: (n * (k + 3)) % 7 + 1 for k, a in enumerate(atoms)} for n in range(1, 43))
+        return [candidate.evaluate(lambda a, s=s: s[str(a)]) for s in sizes]  # type: ignore[misc]
+
+    table = [(values(c), c) for c in candidates]
+    for own, candidate in table:
+        if all(a <= b for other, _ in table for a, b in zip(own, other, strict=True)):
+            return candidate
+    shown = " and ".join(show(c) for c in candidates)
+    raise LanguageError(f"index {name!r} runs over {shown} values; the ranges must agree")

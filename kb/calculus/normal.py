@@ -1,0 +1,456 @@
+"""A normal form that settles equations: sums of products of atoms, over common denominators.
+
+Both sides are expanded, so this is for proving that a difference is 0 and never for display. An
+exponential of a sum is a product of exponentials, a log-sum-exp is the logarithm of a sum, a sum
+over an index is taken term by term, and what the domains of the symbols imply is put in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+from kb.errors import EqkbError
+from kb.index import build
+from kb.index.affine import Atom, Index, Poly
+from kb.index.nodes import (
+    Add,
+    Apply,
+    Bind,
+    Compare,
+    Const,
+    Expr,
+    Fn,
+    Integral,
+    Mul,
+    Num,
+    Pow,
+    Read,
+    Several,
+    Test,
+    Val,
+    alpha_key,
+    free_indices,
+    num,
+    walk,
+)
+from kb.index.program import Program, Step
+from kb.vocabulary import DOMAINS
+
+Monomial = tuple[tuple[int, Fraction], ...]
+Terms = dict[Monomial, Fraction]
+
+MAX_TERMS = 3_000
+MAX_NODES = 6_000
+_POSITIVE = ("exp", "abs", "cosh")
+
+
+class _TooLarge(Exception):
+    """The normal form would not be found in good time."""
+
+
+def inlined(expr: Expr, program: Program) -> Expr:
+    """The expression with every plain step that it reads put in its place."""
+    plain = {s.name: s for s in program.steps if isinstance(s, Step) and s.is_plain}
+    single = {n: s for n, s in plain.items() if len(program.definitions(n)) == 1}
+    whole: dict[str, Expr] = {}
+
+    def put(read: Read) -> Expr | None:
+        step = single.get(read.name)
+        if step is None:
+            return None
+        if read.name not in whole:
+            whole[read.name] = build.replace_reads(build.freshen(step.expr), put)
+        body = build.freshen(whole[read.name])
+        moved: Expr = build.substitute(body, dict(zip(step.free, read.index, strict=True)))
+        return moved
+
+    result: Expr = build.replace_reads(build.freshen(expr), put)
+    return result
+
+
+class Normal:
+    """Normal forms in the names of one program."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.ids: dict[Any, int] = {}
+        self.atoms: list[Expr] = []
+        self.composite: dict[int, Terms] = {}
+        self.signs: dict[int, bool] = {}
+
+    def vanishes(self, left: Expr, right: Expr) -> bool:
+        """Whether ``left - right`` is provably 0: as it stands, or with the steps put in."""
+        for prepare in (lambda e: e, lambda e: inlined(e, self.program)):
+            try:
+                difference = build.subtract(prepare(left), prepare(right))
+                if sum(1 for _ in walk(difference)) > MAX_NODES:
+                    return False
+                if not self.with_deltas(self.over_common(self.normal(difference))):
+                    return True
+            except (_TooLarge, EqkbError, RecursionError, ZeroDivisionError):
+                continue
+        return False
+
+    # --- terms ----------------------------------------------------------------------------------
+
+    def atom(self, expr: Expr, exponent: Fraction | int = 1) -> Terms:
+        """One atom to a power."""
+        key = alpha_key(expr)
+        if key not in self.ids:
+            self.ids[key] = len(self.atoms)
+            self.atoms.append(expr)
+        return {((self.ids[key], Fraction(exponent)),): Fraction(1)}
+
+    def add(self, parts: Iterable[Terms]) -> Terms:
+        total: Terms = {}
+        for part in parts:
+            for monomial, coefficient in part.items():
+                total[monomial] = total.get(monomial, Fraction(0)) + coefficient
+        if len(total) > MAX_TERMS:
+            raise _TooLarge
+        return {m: c for m, c in total.items() if c}
+
+    def multiply(self, a: Terms, b: Terms) -> Terms:
+        if len(a) * len(b) > 4 * MAX_TERMS:
+            raise _TooLarge
+        return self.add({self.join(m, n): c * d} for m, c in a.items() for n, d in b.items())
+
+    def join(self, m: Monomial, n: Monomial) -> Monomial:
+        powers: dict[int, Fraction] = dict(m)
+        for atom, exponent in n:
+            powers[atom] = powers.get(atom, Fraction(0)) + exponent
+        return tuple(sorted((a, self.reduced(a, e)) for a, e in powers.items() if self.reduced(a, e)))
+
+    def reduced(self, atom: int, exponent: Fraction) -> Fraction:
+        """Powers of what is 0 or 1, or of what is -1 or 1."""
+        expr = self.atoms[atom]
+        if exponent.denominator != 1 or exponent <= 0:
+            return exponent
+        if isinstance(expr, Test):
+            return Fraction(1)
+        domain = self.domain(expr)
+        if domain in ("binary", "binary_diagonal", "one_hot"):
+            return Fraction(1)
+        return Fraction(exponent % 2) if domain == "plus_minus_one" else exponent
+
+    def domain(self, expr: Expr) -> str:
+        tensor = self.program.tensors.get(expr.name) if isinstance(expr, Read) and not expr.outside else None
+        return tensor.symbol.domain if tensor is not None and tensor.symbol is not None else ""
+
+    def expression(self, terms: Terms) -> Expr:
+        """The terms as an expression; put together without any simplification, so that equal terms look equal."""
+        made = []
+        for monomial, coefficient in terms.items():
+            factors = [self.atoms[a] if e == 1 else Pow(self.atoms[a], num(e)) for a, e in monomial]
+            factors = [num(coefficient), *factors] if coefficient != 1 or not factors else factors
+            made.append(factors[0] if len(factors) == 1 else Mul(tuple(factors)))
+        return num(0) if not made else made[0] if len(made) == 1 else Add(tuple(made))
+
+    def positive(self, atom: int) -> bool:
+        """Whether an atom is above 0 but for isolated points."""
+        if atom not in self.signs:
+            self.signs[atom] = self._positive(self.atoms[atom])
+        return self.signs[atom]
+
+    def _positive(self, expr: Expr) -> bool:
+        match expr:
+            case Fn(name=name):
+                return name in _POSITIVE
+            case Const(name=name):
+                return name == "pi"
+            case Num(value=value):
+                return value > 0
+            case Val(poly=poly):
+                return self.program.facts.nonnegative(poly - 1)
+            case Read():
+                domain = self.domain(expr)
+                return domain in DOMAINS and DOMAINS[domain].sign == "positive"
+            case Add(args=args) | Mul(args=args):
+                return all(self._positive(a) for a in args)
+            case Pow(base=base):
+                return self._positive(base)
+            case Bind(op="sum" | "prod", body=body):
+                return self._positive(body)
+        return False
+
+    # --- normal forms ---------------------------------------------------------------------------
+
+    def canonical(self, expr: Expr) -> Expr:
+        """An equal expression that is the same for equal normal forms."""
+        return self.expression(self.normal(expr))
+
+    def normal(self, expr: Expr) -> Terms:
+        match expr:
+            case Num(value=value):
+                return {(): value} if value else {}
+            case Val(poly=poly):
+                return self.whole(poly)
+            case Add(args=args):
+                return self.add(self.normal(a) for a in args)
+            case Mul(args=args):
+                result: Terms = {(): Fraction(1)}
+                for arg in args:
+                    result = self.multiply(result, self.normal(arg))
+                return result
+            case Pow(base=base, exponent=Num(value=value)):
+                return self.power(self.normal(base), value)
+            case Pow(base=base, exponent=exponent):
+                return self.exponential(self.multiply(self.normal(exponent), self.logarithm(self.normal(base))))
+            case Fn(name="exp", arg=arg):
+                return self.exponential(self.normal(arg))
+            case Fn(name="log", arg=arg):
+                return self.logarithm(self.normal(arg))
+            case Fn(name=name, arg=arg):
+                return self.atom(Fn(name, self.canonical(arg)))
+            case Several(op="logsumexp", args=args):
+                return self.logarithm(self.add(self.exponential(self.normal(a)) for a in args))
+            case Bind(op="logsumexp", indices=indices, conditions=conditions, body=body):
+                return self.logarithm(self.summed(indices, conditions, self.exponential(self.normal(body))))
+            case Bind(op="sum", indices=indices, conditions=conditions, body=body):
+                return self.summed(indices, conditions, self.normal(body))
+            case Bind(op=op, indices=indices, conditions=conditions, body=body):
+                return self.atom(Bind(op, indices, conditions, self.canonical(body)))
+            case Apply(name=name, orders=orders, args=args):
+                return self.atom(Apply(name, orders, tuple(self.canonical(a) for a in args)))
+            case Several(op=op, args=args):
+                return self.atom(Several(op, tuple(self.canonical(a) for a in args)))
+            case Integral(variable=variable, low=low, high=high, body=body):
+                return self.atom(Integral(variable, self.canonical(low), self.canonical(high), self.canonical(body)))
+            case Test(condition=Compare(op="==" | "!=" as op, left=left, right=right)):
+                ordered = sorted((left, right), key=lambda side: repr(alpha_key(side)))
+                return self.atom(Test(Compare(op, *ordered)))
+        return self.atom(expr)
+
+    def whole(self, poly: Poly) -> Terms:
+        """A size or index as a polynomial in its atoms."""
+        parts = []
+        for monomial, coefficient in poly.terms:
+            term: Terms = {(): Fraction(coefficient)}
+            for a in monomial:
+                term = self.multiply(term, self.atom(Val(Poly.of(a))))
+            parts.append(term)
+        return self.add(parts)
+
+    def power(self, base: Terms, exponent: Fraction) -> Terms:
+        """A rational power; a sum to a power that is no positive whole number is an atom of its own."""
+        if len(base) == 1:
+            ((monomial, coefficient),) = base.items()
+            whole = exponent.denominator == 1
+            if whole or (coefficient > 0 and all(self.positive(a) for a, _ in monomial)):
+                raised = tuple((a, self.reduced(a, e * exponent)) for a, e in monomial)
+                front: Terms = {(): coefficient ** int(exponent)} if whole else self.root(coefficient, exponent)
+                return self.multiply(front, {tuple(sorted(r for r in raised if r[1])): Fraction(1)})
+        if not base:
+            return {}
+        if exponent.denominator == 1 and 0 < exponent <= 8:
+            result = base
+            for _ in range(int(exponent) - 1):
+                result = self.multiply(result, base)
+            return result
+        return self.compound(base, exponent)
+
+    def root(self, coefficient: Fraction, exponent: Fraction) -> Terms:
+        if coefficient == 1:
+            return {(): Fraction(1)}
+        whole = int(exponent // 1)
+        result: Terms = {(): coefficient**whole}
+        return self.multiply(result, self.atom(num(coefficient), exponent - whole))
+
+    def compound(self, base: Terms, exponent: Fraction) -> Terms:
+        """A sum as the base of a power, without the number that all its coefficients share."""
+        scale = base[min(base)]
+        if scale < 0 and exponent.denominator != 1:
+            scale = -scale
+        reduced = {m: c / scale for m, c in base.items()}
+        made = self.atom(self.expression(reduced), exponent)
+        ((monomial, _),) = made.items()
+        self.composite[monomial[0][0]] = reduced
+        front: Terms = {(): scale ** int(exponent)} if exponent.denominator == 1 else self.root(scale, exponent)
+        return self.multiply(front, made)
+
+    def exponential(self, terms: Terms) -> Terms:
+        """A product with one factor for each term of the exponent."""
+        result: Terms = {(): Fraction(1)}
+        for monomial, coefficient in terms.items():
+            argument = self.atoms[monomial[0][0]] if len(monomial) == 1 and monomial[0][1] == 1 else None
+            if isinstance(argument, Fn) and argument.name == "log":
+                factor = self.power(self.normal(argument.arg), coefficient)
+            else:
+                factor = self.atom(Fn("exp", self.expression({monomial: Fraction(1)})), coefficient)
+            result = self.multiply(result, factor)
+        return result
+
+    def logarithm(self, terms: Terms) -> Terms:
+        """The sum of the logarithms of positive factors; a sum gives up what all its terms share."""
+        if not terms:
+            raise _TooLarge
+        shared = self.shared(terms)
+        rest = {self.join(m, tuple((a, -e) for a, e in shared)): c for m, c in terms.items()}
+        parts = [self.scaled(self.log_of_atom(a), e) for a, e in shared]
+        if rest != {(): Fraction(1)}:
+            scale = rest[min(rest)] if len(rest) > 1 else Fraction(1)
+            if scale > 0 and scale != 1:
+                rest = {m: c / scale for m, c in rest.items()}
+                parts.append(self.log_of_number(scale))
+            if rest.keys() == {()} and rest[()] > 0:
+                parts.append(self.log_of_number(rest[()]))
+            else:
+                parts.append(self.atom(Fn("log", self.expression(rest))))
+        return self.add(parts)
+
+    def shared(self, terms: Terms) -> Monomial:
+        """Positive atoms with the lowest power that they have in any of the terms."""
+        found: dict[int, Fraction] = {}
+        for atom in {a for m in terms for a, _ in m}:
+            lowest = min(dict(m).get(atom, Fraction(0)) for m in terms)
+            if lowest and self.positive(atom):
+                found[atom] = lowest
+        return tuple(sorted(found.items()))
+
+    def log_of_atom(self, atom: int) -> Terms:
+        expr = self.atoms[atom]
+        if isinstance(expr, Fn) and expr.name == "exp":
+            return self.normal(expr.arg)
+        if isinstance(expr, Num):
+            return self.log_of_number(expr.value)
+        return self.atom(Fn("log", expr))
+
+    def log_of_number(self, value: Fraction) -> Terms:
+        """By prime factors, so that ``log(4)`` is ``2*log(2)``."""
+        parts = []
+        for whole, sign in ((value.numerator, 1), (value.denominator, -1)):
+            for prime, count in _factors(whole).items():
+                parts.append(self.scaled(self.atom(Fn("log", num(prime))), Fraction(sign * count)))
+        return self.add(parts)
+
+    def scaled(self, terms: Terms, by: Fraction) -> Terms:
+        return {m: c * by for m, c in terms.items()}
+
+    # --- sums -----------------------------------------------------------------------------------
+
+    def summed(self, indices: tuple[Index, ...], conditions: Any, body: Terms) -> Terms:
+        """A sum over indices, term by term; what does not depend on them stands in front."""
+        return self.add(self.sum_of_term(indices, conditions, m, c) for m, c in body.items())
+
+    def sum_of_term(self, indices: tuple[Index, ...], conditions: Any, monomial: Monomial, c: Fraction) -> Terms:
+        bound = set(indices)
+        inner = tuple(f for f in monomial if free_indices(self.atoms[f[0]]) & bound)
+        outer = {tuple(f for f in monomial if f not in inner): c}
+        body = self.expression({inner: Fraction(1)})
+        tested = conditions or any(isinstance(self.atoms[a], Test) for a, _ in inner)
+        if tested:
+            made = build.bind("sum", indices, conditions, body)
+            unsolved = isinstance(made, Bind) and len(made.indices) == len(indices)
+            return self.multiply(outer, self.atom(made) if unsolved else self.normal(made))
+        used = free_indices(body)
+        for index in indices:
+            if index not in used:
+                outer = self.multiply(outer, self.whole(index.extent))
+        kept = tuple(i for i in indices if i in used)
+        if not kept:
+            return self.multiply(outer, {inner: Fraction(1)})
+        if self.adds_up_to_one(kept, inner):
+            return outer
+        return self.multiply(outer, self.atom(Bind("sum", kept, (), body)))
+
+    def adds_up_to_one(self, indices: tuple[Index, ...], inner: Monomial) -> bool:
+        """Whether the domain of a symbol says that this sum of it is 1."""
+        if len(inner) != 1 or inner[0][1] != 1:
+            return False
+        read = self.atoms[inner[0][0]]
+        domain = DOMAINS.get(self.domain(read))
+        if domain is None or not domain.sums_to_one or not isinstance(read, Read):
+            return False
+        places = [p.index for p in read.index]
+        axes = places if domain.sums_to_one == "all" else places[-1:]
+        whole = all(
+            i is not None and i.size == s
+            for i, s in zip(axes, self.program.shape(read.name)[-len(axes) :], strict=True)
+        )
+        return whole and set(axes) == set(indices) and len(axes) == len(indices)
+
+    # --- settling -------------------------------------------------------------------------------
+
+    def over_common(self, terms: Terms) -> Terms:
+        """The numerator over the common denominator of all terms."""
+        for _ in range(12):
+            base = self.fractional(terms)
+            if base is None:
+                return terms
+            lowest = min(dict(m).get(base, Fraction(0)) for m in terms)
+            cleared: list[Terms] = []
+            for monomial, coefficient in terms.items():
+                exponent = dict(monomial).get(base, Fraction(0)) - lowest
+                rest: Terms = {tuple(f for f in monomial if f[0] != base): coefficient}
+                whole, part = exponent // 1, exponent % 1
+                if whole > 8:
+                    raise _TooLarge
+                for _ in range(int(whole)):
+                    rest = self.multiply(rest, self.composite[base])
+                cleared.append(self.multiply(rest, {((base, part),): Fraction(1)}) if part else rest)
+            terms = self.add(cleared)
+        raise _TooLarge
+
+    def fractional(self, terms: Terms) -> int | None:
+        """A sum that stands in a denominator or under a root somewhere but not everywhere alike."""
+        powers: dict[int, set[Fraction]] = {}
+        for base in {a for m in terms for a, _ in m if a in self.composite}:
+            powers[base] = {dict(m).get(base, Fraction(0)) for m in terms}
+        return next((b for b, found in sorted(powers.items()) if len(found) > 1), None)
+
+    def with_deltas(self, terms: Terms) -> Terms:
+        """What stands beside a delta of two indices is taken where they agree."""
+        for _ in range(6):
+            changed = False
+            parts: list[Terms] = []
+            for monomial, coefficient in terms.items():
+                moved = self.at_equal(monomial)
+                changed |= moved is not None
+                parts.append(self.scaled(moved, coefficient) if moved is not None else {monomial: coefficient})
+            terms = self.over_common(self.add(parts))
+            if not changed or not terms:
+                break
+        return terms
+
+    def at_equal(self, monomial: Monomial) -> Terms | None:
+        for place, (atom, _) in enumerate(monomial):
+            expr = self.atoms[atom]
+            if not (isinstance(expr, Test) and isinstance(expr.condition, Compare) and expr.condition.op == "=="):
+                continue
+            solved = _solved(expr.condition)
+            rest = monomial[:place] + monomial[place + 1 :]
+            if solved is None or not any(solved[0] in free_indices(self.atoms[a]) for a, _ in rest):
+                continue
+            body = self.expression({rest: Fraction(1)})
+            mapping: dict[Atom, Poly] = {solved[0]: solved[1]}
+            return self.multiply(self.normal(build.substitute(body, mapping)), {(monomial[place],): Fraction(1)})
+        return None
+
+
+def _solved(condition: Compare) -> tuple[Index, Poly] | None:
+    """The newest index that an equation fixes, and its value."""
+    if not (build.is_whole(condition.left) and build.is_whole(condition.right)):
+        return None
+    equation = build.as_poly(condition.left) - build.as_poly(condition.right)
+    for index in sorted(set(equation.indices()), key=lambda i: -i.serial):
+        parts = equation.split(index)
+        if parts is not None and parts[0].constant in (1, -1):
+            return index, parts[1] * -int(parts[0].constant or 0)
+    return None
+
+
+def _factors(value: int) -> dict[int, int]:
+    """Prime factors, small ones only: what is left counts as one."""
+    found: dict[int, int] = {}
+    for prime in (2, 3, 5, 7, 11, 13):
+        while value % prime == 0 and value > 1:
+            found[prime] = found.get(prime, 0) + 1
+            value //= prime
+    if value > 1:
+        found[value] = 1
+    return found
+
+
+__all__ = ["Normal", "inlined"]
