@@ -553,7 +553,13 @@ class Lowerer:
             axes = tuple(i for i in order if i in (a, b))
             return Operand(f"np.eye({poly_code(a.extent)}, dtype={self.dtype})", axes, fresh=True)
         mask = self.condition(condition, order)
-        return Operand(f"np.where({mask.code}, {self.dtype}.type(1), {self.dtype}.type(0))", mask.axes, mask.deps, fresh=True, refs=mask.refs)
+        return Operand(
+            f"np.where({mask.code}, {self.dtype}.type(1), {self.dtype}.type(0))",
+            mask.axes,
+            mask.deps,
+            fresh=True,
+            refs=mask.refs,
+        )
 
     def condition(self, condition: Condition, order: Order) -> Operand:
         """A truth-valued operand."""
@@ -618,8 +624,12 @@ class Lowerer:
             kept = tuple(None if i in expr.indices else i for i in operand.axes)
             return Operand(f"_logsumexp({operand.code}, {text})", kept, operand.deps, fresh=True, refs=operand.refs)
         if expr.op == "prod":
-            return Operand(f"{operand.at_level(ATOM)}.prod(axis={text})", axes, operand.deps, fresh=True, refs=operand.refs)
-        return Operand(f"{operand.at_level(ATOM)}.{expr.op}(axis={text})", axes, operand.deps, fresh=True, refs=operand.refs)
+            return Operand(
+                f"{operand.at_level(ATOM)}.prod(axis={text})", axes, operand.deps, fresh=True, refs=operand.refs
+            )
+        return Operand(
+            f"{operand.at_level(ATOM)}.{expr.op}(axis={text})", axes, operand.deps, fresh=True, refs=operand.refs
+        )
 
     def pooled(self, expr: Bind, node: Read) -> Operand | None:
         """The extreme of a window, one axis after the other; None if the read is not through windows."""
@@ -629,7 +639,10 @@ class Lowerer:
         kept = [[i for i, _ in moved if i not in expr.indices] for _, moved in found]
         if all(len(moved) < 2 for _, moved in found) or any(len(k) != 1 for k in kept):
             return None
-        if any(len(moved) > 2 or (len(moved) == 1 and p.index is None) for p, (_, moved) in zip(node.index, found, strict=True)):
+        if any(
+            len(moved) > 2 or (len(moved) == 1 and p.index is None)
+            for p, (_, moved) in zip(node.index, found, strict=True)
+        ):
             return None
         array = self.variable(node.name)
         self.uses[array.code] -= 1
@@ -639,8 +652,10 @@ class Lowerer:
                 steps = {i in expr.indices: f"({poly_code(i.extent)}, {poly_code(step)})" for i, step in moved}
                 place = f"{n - rank}, {poly_code(start)}, {steps[False]}, {steps[True]}"
                 code = f"_pool({_SEVERAL[expr.op]}, {code}, {place})"
-        if any(len(moved) == 1 and p.index is not None and p.index.size != size
-               for p, (_, moved), size in zip(node.index, found, self.program.shape(node.name), strict=True)):
+        if any(
+            len(moved) == 1 and p.index is not None and p.index.size != size
+            for p, (_, moved), size in zip(node.index, found, self.program.shape(node.name), strict=True)
+        ):
             return None
         self.pending[array.code] += 1
         return Operand(code, tuple(k[0] for k in kept), array.deps, fresh=True, refs=(array.code,))
@@ -708,7 +723,9 @@ class Lowerer:
             keep = True
         tail = ", keepdims=True" if keep else ""
         kept = tuple(None if i in expr.indices else i for i in operand.axes) if keep else axes
-        return Operand(f"{operand.at_level(ATOM)}.sum(axis={text}{tail})", kept, operand.deps, fresh=True, refs=operand.refs)
+        return Operand(
+            f"{operand.at_level(ATOM)}.sum(axis={text}{tail})", kept, operand.deps, fresh=True, refs=operand.refs
+        )
 
     def pick(self, expr: Pick, order: Order) -> Operand:
         """1 at the first extremum; inside a loop over the window, a mask that remembers."""

@@ -11,14 +11,16 @@ from kb.index.nodes import Add, Bind, Expr, Mul, Num, Pick, Read, Test, free_ind
 from kb.index.program import AnyStep, ArrayStep, Program, Step
 from kb.lowering import reads
 from kb.lowering.arrays import EVERYTHING, Lowerer, canonical, natural_order
-from kb.lowering.contraction import product_of_two
+from kb.lowering.contraction import LETTERS, product_of_two
 from kb.lowering.operands import PRODUCT, SUM, Operand, align, permute, poly_code, squeeze, union
 
 
 class Body:
     """Lowers steps in order. ``finals`` maps steps to the argument whose gradient they are."""
 
-    def __init__(self, lowerer: Lowerer, steps: Sequence[AnyStep], finals: Mapping[str, str], kept: Sequence[str] = ()) -> None:
+    def __init__(
+        self, lowerer: Lowerer, steps: Sequence[AnyStep], finals: Mapping[str, str], kept: Sequence[str] = ()
+    ) -> None:
         self.lowerer = lowerer
         self.writer = lowerer.writer
         self.program: Program = lowerer.program
@@ -172,7 +174,9 @@ class Body:
         lowerer = self.lowerer
         if set(operand.indices) != set(free):
             shape = self.shape(tuple(i.extent for i in free))
-            operand = Operand(f"_full({lowerer.aligned(operand, free).code}, {shape})", free, operand.deps, refs=operand.refs)
+            operand = Operand(
+                f"_full({lowerer.aligned(operand, free).code}, {shape})", free, operand.deps, refs=operand.refs
+            )
         operand = permute(squeeze(operand), free)
         code = f'_gradient({operand.code}, shape["{argument}"])'
         return Operand(code, free, frozenset([argument]), refs=operand.refs)
@@ -215,7 +219,12 @@ class Body:
         """The array to accumulate into, made if it is not there; and whether it was."""
         lowerer = self.lowerer
         held = lowerer.variables.get(step.name)
-        if held is not None and held.code.isidentifier() and (EVERYTHING in held.deps or held.deps >= deps) and held.buffer:
+        if (
+            held is not None
+            and held.code.isidentifier()
+            and (EVERYTHING in held.deps or held.deps >= deps)
+            and held.buffer
+        ):
             return held.code, True
         name = self.writer.name(step.name)
         start = f" + {held.code}" if held is not None else ""
@@ -255,6 +264,9 @@ class Body:
         name, view = writer.name(step.name), writer.name(f"{step.name}_view")
         shape = self.full_shape(step.shape)
         writer.line(f"{name}, {view} = _landing({shape}, {lowerer.dtype}, {len(step.shape)}, {spec}{outside})")
+        if taps and self.accumulate_product(step, view, axes, taps):
+            self.finish_windows(step, name, before)
+            return
         loop = {i: writer.name(i.name) for i in taps}
         if taps:
             counts = ", ".join(poly_code(i.extent) for i in taps)
@@ -270,11 +282,32 @@ class Body:
         lowerer.loops = {}
         if taps:
             writer.depth -= 1
+        self.finish_windows(step, name, before)
+
+    def finish_windows(self, step: Step, name: str, before: Operand | None) -> None:
+        """Add what the array held before, and make it the step's value."""
         if before is not None:
-            writer.line(f"{name} += {before.code}")
+            self.writer.line(f"{name} += {before.code}")
         free = tuple(Index("i", s) for s in step.shape)
-        deps = frozenset([EVERYTHING])
-        lowerer.define(step.name, Operand(name, free, deps))
+        self.lowerer.define(step.name, Operand(name, free, frozenset([EVERYTHING])))
+
+    def accumulate_product(self, step: Step, view: str, axes: tuple[Index, ...], taps: tuple[Index, ...]) -> bool:
+        """Whether the step was a sum of products of two arrays, and has been added as such."""
+        factors = step.expr.args if isinstance(step.expr, Mul) else ()
+        if len(factors) != 2 or not all(isinstance(f, Read) and _all_bare(f) for f in factors):
+            return False
+        summed = [i for i in step.free if i not in axes]
+        if not summed or any(not (free_indices(f) & set(summed)) for f in factors):
+            return False
+        lowerer = self.lowerer
+        a, b = (lowerer.lower(f, step.free) for f in factors)
+        letters = dict(zip(step.free, LETTERS, strict=False))
+        spec = ",".join("".join(letters[i] for i in o.indices) for o in (a, b))
+        spec += "->" + "".join(letters[i] for i in axes)
+        where = ", ".join(str(axes.index(i) - len(axes)) for i in taps)
+        comma = "," if len(taps) == 1 else ""
+        lowerer.emit(f'_accumulate({view}, ({where}{comma}), "{spec}", {a.code}, {b.code})', a, b)
+        return True
 
     def taps(self, step: Step) -> tuple[Index, ...]:
         """The indices to loop over: on each axis all but the one that runs over most places."""

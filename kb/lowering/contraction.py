@@ -91,7 +91,9 @@ def _matmul(
         a, b, row, column = b, a, column, row
     left = _batched(permute(a, (*[s for s in shared if s in a.indices], row, summed)), shared)
     right = _batched(permute(b, (*[s for s in shared if s in b.indices], summed, column)), shared)
-    return Operand(f"{left.at_level(UNARY)} @ {right.at_level(UNARY)}", out, deps, PRODUCT, fresh=True, refs=a.refs + b.refs)
+    return Operand(
+        f"{left.at_level(UNARY)} @ {right.at_level(UNARY)}", out, deps, PRODUCT, fresh=True, refs=a.refs + b.refs
+    )
 
 
 def _batched(operand: Operand, shared: list[Index]) -> Operand:
@@ -99,4 +101,6 @@ def _batched(operand: Operand, shared: list[Index]) -> Operand:
     if all(s in operand.indices for s in shared) or not operand.deps:
         return operand
     key = [":" if s in operand.indices else "None" for s in shared] + [":", ":"]
-    return Operand(f"{operand.at_level(ATOM)}[..., {', '.join(key)}]", operand.axes, operand.deps, ATOM, refs=operand.refs)
+    return Operand(
+        f"{operand.at_level(ATOM)}[..., {', '.join(key)}]", operand.axes, operand.deps, ATOM, refs=operand.refs
+    )

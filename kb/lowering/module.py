@@ -178,12 +178,18 @@ class _Module:
         self.prologue(writer, lowerer, program, {}, None, None)
         body = Body(lowerer, (), {})
         outputs = ", ".join(body.shape(program.shape(held)) for _, held in program.returns)
-        arrays = ", ".join(f'"{t.name}": ({t.name}, {len(t.shape)})' for t in program.arguments if not self.is_integer(t.name))
+        arrays = ", ".join(
+            f'"{t.name}": ({t.name}, {len(t.shape)})' for t in program.arguments if not self.is_integer(t.name)
+        )
         plain = ", ".join(f'"{n}": {n}' for n in self.integers() + self.keyword_sizes())
         call = "_jacobian" if order == 1 else "_hessian"
         writer.line(f'return {call}({inner}, "{symbol}", {{{arrays}}}, {{{plain}}}, ({outputs},), lead)')
-        doc = [f"{what} of {self.id} with respect to {symbol}: its shape is that of the output, then "
-               + ("the symbol's." if order == 1 else "twice the symbol's."), "", *self.parameters()]
+        doc = [
+            f"{what} of {self.id} with respect to {symbol}: its shape is that of the output, then "
+            + ("the symbol's." if order == 1 else "twice the symbol's."),
+            "",
+            *self.parameters(),
+        ]
         return self.assemble(name, writer, doc, "")
 
     # --- the frame of a function ----------------------------------------------------------------
@@ -418,7 +424,9 @@ class _Module:
     def parameters(self) -> list[str]:
         lines = []
         for symbol in self.entry.arguments:
-            shape = f"[{', '.join(symbol.shape)}]" if symbol.shape else symbol.kind if symbol.kind != "real" else "scalar"
+            shape = (
+                f"[{', '.join(symbol.shape)}]" if symbol.shape else symbol.kind if symbol.kind != "real" else "scalar"
+            )
             about = f": {symbol.about}" if symbol.about else ""
             lines.append(f"    {symbol.name} {shape}{about}")
         return lines
@@ -473,7 +481,10 @@ def _runtime() -> dict[str, tuple[str, frozenset[str]]]:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & names - {node.name}
             source = ast.get_source_segment(text, node) or ""
-            found[node.name] = (source.replace(": Any", "").replace(" -> Any", "").replace(" = ", " = "), frozenset(used))
+            found[node.name] = (
+                source.replace(": Any", "").replace(" -> Any", "").replace(" = ", " = "),
+                frozenset(used),
+            )
     return found
 
 

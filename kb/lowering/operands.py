@@ -122,7 +122,9 @@ def permute(operand: Operand, order: tuple[Index, ...]) -> Operand:
         return replace(operand, code=f"{operand.at_level(ATOM)}.mT", axes=order, level=ATOM, buffer=False, fresh=False)
     letters = dict(zip(own, "ijklmnopqrst", strict=False))
     spec = f"...{''.join(letters[i] for i in own)}->...{''.join(letters[i] for i in order)}"
-    return replace(operand, code=f'np.einsum("{spec}", {operand.code})', axes=order, level=ATOM, buffer=False, fresh=False)
+    return replace(
+        operand, code=f'np.einsum("{spec}", {operand.code})', axes=order, level=ATOM, buffer=False, fresh=False
+    )
 
 
 def squeeze(operand: Operand) -> Operand:

@@ -50,10 +50,9 @@ def read(lowerer: Lowerer, node: Read, order: tuple[Index, ...]) -> Operand:
 
 
 def _is_whole(node: Read, shape: tuple[Poly, ...], bare: list[Index | None], lowerer: Lowerer) -> bool:
-    return (
-        all(b is not None and b not in lowerer.loops and b.size == s for b, s in zip(bare, shape, strict=True))
-        and len(set(bare)) == len(bare)
-    )
+    return all(
+        b is not None and b not in lowerer.loops and b.size == s for b, s in zip(bare, shape, strict=True)
+    ) and len(set(bare)) == len(bare)
 
 
 def is_affine(poly: Poly) -> bool:

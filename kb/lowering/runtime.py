@@ -36,7 +36,9 @@ def _arguments(symbols: Any, sizes: Any = ()) -> Any:
             if isinstance(axis, tuple):
                 axis, found = _solve(name, axis, found)
             if isinstance(axis, str) and size.setdefault(axis, found) != found:
-                raise ShapeError(f"{axis} is {found} in {name}, but {size[axis]} in {origin.get(axis, 'the arguments')}")
+                raise ShapeError(
+                    f"{axis} is {found} in {name}, but {size[axis]} in {origin.get(axis, 'the arguments')}"
+                )
             origin.setdefault(axis, name)
         if extra:
             if lead and array.shape[:extra] != lead:
@@ -44,10 +46,12 @@ def _arguments(symbols: Any, sizes: Any = ()) -> Any:
             lead, first = array.shape[:extra], first or name
         arrays.append(array)
     for (name, _, axes, _), array in zip(symbols, arrays):
-        wanted = tuple(axis(size) if callable(axis) else size.get(axis, axis) for axis in axes if not isinstance(axis, tuple))
+        wanted = tuple(
+            axis(size) if callable(axis) else size.get(axis, axis) for axis in axes if not isinstance(axis, tuple)
+        )
         exact = [n for axis, n in zip(axes, array.shape[array.ndim - len(axes) :]) if not isinstance(axis, tuple)]
         if wanted != tuple(exact):
-            raise ShapeError(f"{name} has shape {array.shape[array.ndim - len(axes):]}, but must have {wanted}")
+            raise ShapeError(f"{name} has shape {array.shape[array.ndim - len(axes) :]}, but must have {wanted}")
     shape = {name: array.shape for (name, _, _, _), array in zip(symbols, arrays)}
     return _convert(symbols, arrays, lead), size, shape, lead
 
@@ -69,7 +73,11 @@ def _solve(name: Any, axis: Any, found: Any) -> Any:
 
 def _convert(symbols: Any, arrays: Any, lead: Any) -> Any:
     """One floating type for all; Python numbers follow the arrays; batches are aligned."""
-    kinds = [a.dtype for (_, v, _, p), a in zip(symbols, arrays) if a.dtype.kind == "f" and isinstance(v, np.ndarray | np.generic)]
+    kinds = [
+        a.dtype
+        for (_, v, _, p), a in zip(symbols, arrays)
+        if a.dtype.kind == "f" and isinstance(v, np.ndarray | np.generic)
+    ]
     dtype = np.result_type(*kinds) if kinds else np.dtype(float)
     if any(a.dtype.kind != "f" and a.ndim and p is not None for (_, _, _, p), a in zip(symbols, arrays)):
         dtype = np.result_type(dtype, float)
@@ -105,7 +113,9 @@ def _cotangent(name: Any, value: Any, shape: Any, lead: Any, like: Any) -> Any:
             raise TypeError(f"the output {name} is an array: its cotangent must be given")
         return np.ones(lead, like), lead
     array = np.asarray(value)
-    array = array.astype(np.result_type(like, array.dtype) if array.dtype.kind == "f" and array.ndim else like, copy=False)
+    array = array.astype(
+        np.result_type(like, array.dtype) if array.dtype.kind == "f" and array.ndim else like, copy=False
+    )
     extra = array.ndim - len(shape)
     if extra < 0 or array.shape[extra:] != shape or (array.shape[:extra] != lead and (lead or extra == 0)):
         raise ShapeError(f"the cotangent of {name} has shape {array.shape}, but the output has {lead + shape}")
@@ -185,17 +195,40 @@ def _einsum(spec: Any, a: Any, b: Any, shape: Any = None, rank: Any = 0, store: 
         a, b, left, right, rows, columns = b, a, right, left, columns, rows
     x = _matrix(a, left, shared, rows, summed, size, store)
     y = _matrix(b, right, shared, summed, columns, size, store)
-    product = x @ y if summed else x * y
+    if store is not None and summed:
+        made = (*np.broadcast_shapes(x.shape[:-2], y.shape[:-2]), x.shape[-2], y.shape[-1])
+        if "product" not in store or store["product"].shape != made:
+            store["product"] = np.empty(made, np.result_type(x, y))
+        product = np.matmul(x, y, out=store["product"])
+    else:
+        product = x @ y if summed else x * y
     order = shared + rows + columns
     product = product.reshape([size[c] for c in order])
     product = product.transpose([order.index(c) for c in out])
     return product.reshape(lead + product.shape[1:]) if out[:1] == "Z" else product
 
 
+def _accumulate(view: Any, taps: Any, spec: Any, a: Any, b: Any) -> None:
+    """Add a sum of products to a view of overlapping windows: a sample, then a tap at a time.
+
+    ``taps`` are the axes of the view (from the end) along which its windows overlap.
+    """
+    inputs, out = spec.split("->")
+    ranks = [len(letters) for letters in inputs.split(",")]
+    store = {}
+    for sample in np.ndindex(view.shape[: view.ndim - len(out)]):
+        parts = [array[sample] if array.ndim > rank else array for array, rank in zip((a, b), ranks)]
+        product = np.moveaxis(_einsum(spec, *parts, store=store), taps, range(len(taps)))
+        target = np.moveaxis(view[sample], taps, range(len(taps)))
+        for tap in np.ndindex(*product.shape[: len(taps)]):
+            target[tap] += product[tap]
+
+
 def _overlaps(array: Any) -> bool:
     """Whether an array is a view of overlapping windows: gathering it would multiply its memory."""
-    span = sum((n - 1) * abs(stride) for n, stride in zip(array.shape, array.strides)) + array.itemsize
-    return array.ndim > 3 and span < array.nbytes
+    moving = [(n, abs(stride)) for n, stride in zip(array.shape, array.strides) if stride]
+    span = sum((n - 1) * stride for n, stride in moving) + array.itemsize
+    return array.ndim > 3 and span < math.prod(n for n, _ in moving) * array.itemsize
 
 
 def _sample_by_sample(spec: Any, a: Any, b: Any, left: Any, right: Any, out: Any) -> Any:
@@ -205,7 +238,7 @@ def _sample_by_sample(spec: Any, a: Any, b: Any, left: Any, right: Any, out: Any
     for z in range(count):
         part = _einsum(spec, a[z] if left[0] == "Z" else a, b[z] if right[0] == "Z" else b, store=store)
         if out[:1] != "Z":
-            result = part if result is None else np.add(result, part, out=result)
+            result = part.copy() if result is None else np.add(result, part, out=result)
             continue
         if result is None:
             result = np.empty((count, *part.shape), part.dtype)
@@ -216,13 +249,19 @@ def _sample_by_sample(spec: Any, a: Any, b: Any, left: Any, right: Any, out: Any
 def _matrix(array: Any, letters: Any, shared: Any, rows: Any, columns: Any, size: Any, store: Any) -> Any:
     """The axes of an array gathered as ``(shared..., rows, columns)``; a shared axis it lacks is 1."""
     own = [c for c in shared if c in letters]
+    # Windows are copied; the long axis goes innermost, and the matrix product reads a transpose.
+    turned = _overlaps(array) and rows and columns and size[rows[-1]] > size[columns[-1]]
+    if turned:
+        rows, columns = columns, rows
     array = array.transpose([letters.index(c) for c in [*own, *rows, *columns]])
     if store is not None and _overlaps(array):
-        buffer = store.setdefault(array.shape, np.empty(array.shape, array.dtype) if array.shape not in store else None)
-        np.copyto(buffer, array)
-        array = buffer
+        if array.shape not in store:
+            store[array.shape] = np.empty(array.shape, array.dtype)
+        np.copyto(store[array.shape], array)
+        array = store[array.shape]
     front = [size[c] if c in own else 1 for c in shared]
-    return array.reshape((*front, math.prod(size[c] for c in rows), math.prod(size[c] for c in columns)))
+    array = array.reshape((*front, math.prod(size[c] for c in rows), math.prod(size[c] for c in columns)))
+    return array.mT if turned else array
 
 
 def _pool(best: Any, array: Any, axis: Any, start: Any, places: Any, taps: Any) -> Any:
