@@ -7,12 +7,11 @@ expression, a JVP with the tangent of the element, a partial derivative with del
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 from kb.errors import NotDifferentiable
 from kb.index import build
 from kb.index.affine import Index, Poly
-from kb.index.expressions import Expressions, scalar
+from kb.index.functions import function_derivative
 from kb.index.nodes import (
     MINUS_ONE,
     ONE,
@@ -35,9 +34,6 @@ from kb.index.nodes import (
     read_names,
 )
 from kb.index.program import ArrayStep
-from kb.index.scope import Scope
-from kb.parser import parse_expression
-from kb.vocabulary import FUNCTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +209,7 @@ class _Linear:
 
 
 def _scaled(factor: Expr, found: list[Contribution]) -> list[Contribution]:
-    return [
-        Contribution(c.name, c.index, c.bound, c.conditions, build.mul(factor, c.coefficient)) for c in found
-    ]
+    return [Contribution(c.name, c.index, c.bound, c.conditions, build.mul(factor, c.coefficient)) for c in found]
 
 
 def _merged(found: list[Contribution]) -> list[Contribution]:
@@ -259,23 +253,3 @@ def _wins(op: str, args: tuple[Expr, ...], n: int) -> Expr:
         small, large = (other, args[n]) if op == "max" else (args[n], other)
         tests.append(build.compare("<" if strictly else "<=", small, large))
     return build.test(build.junction("and", tests))
-
-
-@cache
-def _template(name: str) -> tuple[Expr, Read, Read]:
-    """A function's derivative as an expression in two placeholders, ``x`` and ``value``."""
-    row = FUNCTIONS[name]
-    if row.derivative is None:
-        raise NotDifferentiable(f"'{name}' is not differentiable")
-    x, value = Read("x", (), False), Read("value", (), False)
-    scope = Scope(arrays={"x": scalar(x), "value": scalar(value)})
-    body = Expressions(scope).array(parse_expression(row.derivative)).at(())
-    return body, x, value
-
-
-def function_derivative(name: str, arg: Expr) -> Expr:
-    """The derivative of a vocabulary function at ``arg``. Raises NotDifferentiable."""
-    body, x, value = _template(name)
-    given = {x.name: arg, value.name: build.function(name, arg)}
-    result: Expr = build.replace_reads(body, lambda read: given[read.name])
-    return result

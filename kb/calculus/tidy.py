@@ -236,9 +236,20 @@ def factor(expr: Expr) -> Expr | None:
                 common.append(build.power(base, shared))
     if not common:
         return None
-    rest = [build.mul(t, *(build.power(c, MINUS_ONE) for c in common)) for t in expr.args]
+    rest = [_without(bag, [as_power(c) for c in common]) for bag in bags]
     total = build.add(*rest)
     return build.mul(*common, positive_first(total) or total)
+
+
+def _without(bag: list[tuple[Expr, Expr]], common: list[tuple[Expr, Expr]]) -> Expr:
+    """A product of powers with the common ones taken out."""
+    left = []
+    for base, exponent in bag:
+        for shared, taken in common:
+            if equal(base, shared):
+                exponent = build.subtract(exponent, taken)
+        left.append(build.power(base, exponent))
+    return build.mul(*left)
 
 
 def _common_exponent(base: Expr, exponent: Expr, bags: list[list[tuple[Expr, Expr]]]) -> Expr | None:

@@ -122,6 +122,10 @@ def mul(*args: Expr) -> Expr:
             continue
         base, exponent = (factor.base, factor.exponent) if isinstance(factor, Pow) else (factor, ONE)
         key = alpha_key(base)
+        if isinstance(base, Fn) and base.name == "exp" and key not in powers:
+            opposite = alpha_key(Fn("exp", negative(base.arg)))
+            if opposite in powers:
+                key, exponent = opposite, negative(exponent)
         if key not in powers:
             powers[key] = (base, exponent)
         elif not isinstance(base, Test):

@@ -341,7 +341,11 @@ class _Binding:
         """Inside a larger expression, a small elementwise output is put in place, any other named."""
         probe = array.at(tuple(Poly.of(Index("_", s)) for s in array.shape))
         nodes = list(walk(probe))
-        if isinstance(probe, Read) or self.varies(array) or (len(nodes) <= _HEAVY and not any(isinstance(n, Bind) for n in nodes)):
+        if (
+            isinstance(probe, Read)
+            or self.varies(array)
+            or (len(nodes) <= _HEAVY and not any(isinstance(n, Bind) for n in nodes))
+        ):
             return array
         return self.expressions.define(name, array)
 

@@ -391,8 +391,7 @@ class Expressions:
         """Give an intermediate array a step of its own; indices in force become leading axes."""
         scope = self.scope
         free = tuple(
-            Index(n, size)
-            for n, size in zip(names or scope.free_names(array.rank), array.shape, strict=False)
+            Index(n, size) for n, size in zip(names or scope.free_names(array.rank), array.shape, strict=False)
         )
         expr = array.at(tuple(Poly.of(i) for i in free))
         used = free_indices(expr) - set(free)

@@ -114,10 +114,8 @@ def apply_abstract(
     return expressions.elementwise(node, lambda *parts: Apply(name, (derivative,) * count, tuple(parts)), *arrays)
 
 
-def _derived_builtin(
-    expressions: Expressions, node: tree.Node, name: str, arguments: tuple[tree.Node, ...]
-) -> Array:
-    from kb.calculus.linear import function_derivative
+def _derived_builtin(expressions: Expressions, node: tree.Node, name: str, arguments: tuple[tree.Node, ...]) -> Array:
+    from kb.index.functions import function_derivative
 
     if len(arguments) != 1:
         raise LanguageError(f"deriv({name}) takes one argument", node.at)

@@ -8,10 +8,9 @@ slow at that on sums.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import sympy
-from sympy.concrete.expr_with_limits import ExprWithLimits
 
 from kb.errors import EqkbError
 from kb.index.affine import Atom, FloorDiv, Gather, Index, Poly
@@ -39,64 +38,11 @@ from kb.index.nodes import (
     Var,
 )
 from kb.index.program import ArrayStep, Program, Step, Tensor
+from kb.index.sympy_words import FirstExtremum, MaxOver, MinOver, round_to_even
 from kb.vocabulary import FUNCTIONS
 
 MAX_NODES = 20_000
 Sympy = Any
-
-
-class OverIndex(ExprWithLimits):  # type: ignore[misc]
-    """The largest (or smallest) value of an expression over indices: ``MaxOver(x[i], (i, 0, n - 1))``.
-
-    ``doit`` writes it out where the limits are numbers.
-    """
-
-    combine: ClassVar[Any] = sympy.Max
-
-    def __new__(cls, function: Sympy, *limits: Sympy) -> Sympy:
-        limits = tuple(sympy.Tuple(*limit) for limit in limits)
-        return sympy.Expr.__new__(cls, sympy.sympify(function), *limits)
-
-    def doit(self, **hints: Any) -> Sympy:
-        """The maximum of all values, if the limits are numbers."""
-        values = [self.function]
-        for index, low, high in self.limits:
-            if not (low.is_Integer and high.is_Integer):
-                return self
-            values = [v.xreplace({index: sympy.Integer(n)}) for v in values for n in range(int(low), int(high) + 1)]
-        return self.combine(*values).doit(**hints)
-
-
-class MaxOver(OverIndex):
-    """The largest value over indices."""
-
-
-class MinOver(OverIndex):
-    """The smallest value over indices."""
-
-    combine: ClassVar[Any] = sympy.Min
-
-
-class FirstExtremum(sympy.Expr):  # type: ignore[misc]
-    """1 where a place is the first at which an expression is extremal over indices, else 0.
-
-    Arguments: the expression, the place, and the limits of the indices, in the same order; for a
-    minimum the expression is negated.
-    """
-
-    def __new__(cls, function: Sympy, place: Sympy, *limits: Sympy) -> Sympy:
-        return sympy.Expr.__new__(cls, function, sympy.Tuple(*place), *(sympy.Tuple(*limit) for limit in limits))
-
-
-class round_to_even(sympy.Function):  # type: ignore[misc]  # noqa: N801 - SymPy's functions are lower case
-    """The nearest whole number, ties to even."""
-
-    nargs = 1
-
-    @classmethod
-    def eval(cls, x: Sympy) -> Sympy:
-        """Numbers only."""
-        return sympy.Integer(round(x)) if x.is_Rational or x.is_Float else None
 
 
 class SympyForm:
@@ -126,9 +72,9 @@ class SympyForm:
 
     def _of_tensor(self, tensor: Tensor) -> Sympy:
         assumptions = _assumptions(tensor)
-        if tensor.name in self._primitive or any(s.argument == tensor.name for s in self._primitive.values()):
-            if len(tensor.shape) == 2:
-                return sympy.MatrixSymbol(tensor.name, *self.shape(tensor))
+        is_argument = any(s.argument == tensor.name for s in self._primitive.values())
+        if (is_argument or tensor.name in self._primitive) and len(tensor.shape) == 2:
+            return sympy.MatrixSymbol(tensor.name, *self.shape(tensor))
         if not tensor.shape:
             return sympy.Symbol(tensor.name, **assumptions)
         return sympy.IndexedBase(tensor.name, shape=self.shape(tensor), **assumptions)

@@ -307,7 +307,7 @@ class Lowerer:
             name = {"-": "np.subtract", "/": "np.divide", "//": "np.floor_divide"}[sign]
             return self.into(b, f"{name}({other.code}, {b.code}, out={b.code})", other)
         left, right = self.aligned(a, axes), self.aligned(b, axes)
-        tight = level + 1 if sign in ("-", "/", "//") else level
+        tight = level if sign == "+" else level + 1
         code = f"{left.at_level(level)} {sign} {right.at_level(tight)}"
         return Operand(code, axes, a.deps | b.deps, level, fresh=True, refs=left.refs + right.refs)
 
@@ -662,9 +662,6 @@ class Lowerer:
 
     def sum(self, expr: Bind, order: Order, inner: Order, scale: Expr = ONE) -> Operand:
         """``scale`` times a sum: one contraction after another, or a reduction along axes."""
-        if expr.conditions:
-            body = build.mul(*(Test(c) for c in expr.conditions), expr.body)
-            return self.times(self.reduce(expr, self.lower(body, inner), order), scale, order)
         factors = self.factors(expr, inner)
         out = tuple(i for i in union([f.axes for f in factors], inner) if i not in expr.indices)
         operands = list(factors)
@@ -695,22 +692,23 @@ class Lowerer:
         return self.scaled([*above, operand], below, order)
 
     def factors(self, expr: Bind, inner: Order) -> list[Operand]:
-        """The factors of a sum's body; those of equal axes are multiplied if there are more than two."""
-        args = expr.body.args if isinstance(expr.body, Mul) else (expr.body,)
-        if any(isinstance(a, Test) for a in args):
-            return [self.lower(expr.body, inner)]
-        if len(args) == 2 and args[0] == args[1]:
-            return [self.lower(args[0], inner)] * 2
+        """The factors of a sum's body, a condition being one; those of equal axes are multiplied."""
+        args = [*(expr.body.args if isinstance(expr.body, Mul) else (expr.body,)), *map(Test, expr.conditions)]
         if len(args) == 1 and isinstance(args[0], Pow) and args[0].exponent == build.num(2):
-            base = self.lower(args[0].base, inner)
+            base = self.lower(args[0].base, natural_order(args[0].base, inner))
             base = base if base.code.isidentifier() else self.keep(base, "t")
             return [base, base]
-        groups: dict[frozenset[Index], list[Expr]] = {}
-        for arg in args:
-            groups.setdefault(frozenset(free_indices(arg) & set(inner)), []).append(arg)
-        if len(args) > 2:
-            args = tuple(build.mul(*g) if len(g) > 1 else g[0] for g in groups.values())
-        return [self.lower(a, inner) for a in args]
+        if len(args) > 2 or expr.conditions:
+            groups: dict[frozenset[Index], list[Expr]] = {}
+            for arg in args:
+                groups.setdefault(frozenset(free_indices(arg) & set(inner)), []).append(arg)
+            args = [build.mul(*g) for g in groups.values()]
+        return [
+            self.condition(a.condition, natural_order(a, inner))
+            if isinstance(a, Test) and not self._is_eye(a)
+            else self.lower(a, natural_order(a, inner))
+            for a in args
+        ]
 
     def reduce(self, expr: Bind, operand: Operand, order: Order) -> Operand:
         """A plain sum along axes; the axis is kept as 1 where the surroundings have one there."""
