@@ -27,11 +27,11 @@ def match(pattern: Any, node: Any, unknown: frozenset[Index], binding: Binding) 
         return
     if type(pattern) is not type(node):
         return
-    if isinstance(pattern, (Add, Mul)):
+    if isinstance(pattern, (Add, Mul)) and isinstance(node, (Add, Mul)):
         if len(pattern.args) == len(node.args):
             yield from _match_bag(list(pattern.args), list(node.args), unknown, binding)
         return
-    if isinstance(pattern, Bind):
+    if isinstance(pattern, Bind) and isinstance(node, Bind):
         yield from _match_binder(pattern, node, unknown, binding)
         return
     yield from _match_sequence(pattern.values, node.values, unknown, binding)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
+from typing import Any
 
 _serial = count()
 
@@ -209,7 +210,7 @@ class Poly:
             return None
         return a, b
 
-    def replace(self, mapping: Mapping[Atom, Poly]) -> Poly:
+    def replace(self, mapping: Mapping[Any, Poly]) -> Poly:
         """Substitute polynomials for atoms, everywhere at once."""
         if not mapping or not any(a in mapping for a in self.atoms()):
             return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,7 +17,7 @@ from kb.index.expressions import Derive, Expressions
 from kb.index.nodes import Expr, Num
 from kb.index.operators import instance_of
 from kb.index.program import ArrayStep, Program, Step, Tensor
-from kb.index.scope import MAX_LITERAL_SIZE, Array, Poisoned, Scope, show, show_shape, size_of
+from kb.index.scope import MAX_LITERAL_SIZE, Array, Poisoned, Scope, shortened, show, show_shape, size_of
 from kb.model import Entry, Symbol
 from kb.parser import check_name, parse_expression, parse_statement
 from kb.vocabulary import BUILT_IN, DOMAINS
@@ -65,7 +66,7 @@ class _Builder:
         self.failed = True
         if not isinstance(error, Poisoned):
             start = error.start if isinstance(error, LanguageError) else 0
-            self.faults.append(Fault(str(error), field, start))
+            self.faults.append(Fault(shortened(str(error)), field, start))
 
     # --- symbols --------------------------------------------------------------------------------
 
@@ -203,6 +204,7 @@ class _Builder:
                 statements.append((n, statement))
             except LanguageError as error:
                 self.fault(f"define[{n}]", error)
+                self.scope.poisoned.update(self._targets_meant(text))
         for n, statement in statements:
             for target in statement.targets:
                 self.scope.later.setdefault(_base(target), n)
@@ -218,6 +220,11 @@ class _Builder:
             for name in names:
                 self.scope.later.pop(name, None)
         self.missing_outputs()
+
+    def _targets_meant(self, text: str) -> set[str]:
+        """The names left of '=' in a statement that cannot be parsed: nobody is told that they are missing."""
+        known = {s.name for s in self.entry.symbols if s.role not in ("output", "state")} | set(self.scope.dimensions)
+        return set(re.findall(r"[A-Za-z][A-Za-z0-9_]*", text.partition("=")[0])) - known
 
     def missing_outputs(self) -> None:
         if self.entry.kind == "update":

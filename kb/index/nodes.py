@@ -21,6 +21,9 @@ class Node:
 
     __slots__ = ("_alpha", "_free", "_hash")
     _fields: ClassVar[tuple[str, ...]] = ()
+    _alpha: Any
+    _free: Any
+    _hash: int
 
     def __init__(self, *values: Any) -> None:
         for name, value in zip(self._fields, values, strict=True):

@@ -15,6 +15,7 @@ from kb.model import Symbol
 from kb.vocabulary import BUILT_IN, CONSTANTS
 
 MAX_LITERAL_SIZE = 4096
+MAX_MESSAGE = 600
 
 
 class Poisoned(LanguageError):
@@ -97,7 +98,7 @@ class Scope:
         if name in self.later:
             return LanguageError(f"step {name!r} is used before it is defined; move its definition up", at)
         known = [*self.declared, *self.current, *self.dimensions, *self.indices, *CONSTANTS]
-        hint = nearest(name, known)
+        hint = nearest(name[:60], known)
         if name in BUILT_IN:
             hint = f"; {name!r} is a function, write {name}(...)"
         return LanguageError(
@@ -139,6 +140,13 @@ class Scope:
                     f"or let the symbol state its value outside (outside: 0)",
                     o.at,
                 )
+
+
+def shortened(message: str) -> str:
+    """A message without the middle of an overlong formula that it quotes."""
+    if len(message) <= MAX_MESSAGE:
+        return message
+    return f"{message[: MAX_MESSAGE // 2]} ... {message[-MAX_MESSAGE // 2 :]}"
 
 
 def show(poly: Poly) -> str:

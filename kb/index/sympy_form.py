@@ -36,12 +36,15 @@ from kb.index.nodes import (
     Test,
     Val,
     Var,
+    walk,
 )
 from kb.index.program import ArrayStep, Program, Step, Tensor
 from kb.index.sympy_words import FirstExtremum, MaxOver, MinOver, round_to_even
 from kb.vocabulary import FUNCTIONS
 
 MAX_NODES = 20_000
+MAX_WEIGHT = 200_000
+_TOO_LARGE = "the expression is too large with all its steps put in place; use .steps"
 Sympy = Any
 
 
@@ -93,6 +96,8 @@ class SympyForm:
         definitions = self.program.definitions(name)
         if not definitions:
             return self.symbol(name)
+        if self.inline and self._weight(name) > MAX_WEIGHT:
+            raise EqkbError(_TOO_LARGE)
         first = definitions[0]
         if isinstance(first, ArrayStep):
             return self._primitive_value(first)
@@ -102,6 +107,15 @@ class SympyForm:
             return self._defined_at(name, tuple(place), frozenset(names))
         except RecursionError:
             raise EqkbError(f"{name!r} is nested too deeply for SymPy; use .steps") from None
+
+    def _weight(self, name: str) -> int:
+        """How large a step is as a tree with all steps in place; SymPy would share what is equal, text would not."""
+        weights: dict[str, int] = {}
+        for step in self.program.steps:
+            if isinstance(step, Step):
+                own = sum(weights.get(n.name, 1) if isinstance(n, Read) else 1 for n in walk(step.expr))
+                weights[step.name] = weights.get(step.name, 0) + own
+        return weights.get(name, 1)
 
     def expression(self, expr: Expr, free: Iterable[Index]) -> Sympy:
         """An expression whose free indices become Symbols of their names."""
@@ -203,7 +217,7 @@ class SympyForm:
         """An expression, given what stands for its free indices; ``used`` names may not be bound again."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            raise EqkbError("the expression is too large with all its steps put in place; use .steps")
+            raise EqkbError(_TOO_LARGE)
         match expr:
             case Num(value=value):
                 return sympy.Rational(value.numerator, value.denominator)

@@ -10,9 +10,11 @@ from kb.index.affine import Gather, Index, Poly
 from kb.index.nodes import Add, Bind, Expr, Mul, Num, Pick, Read, Test, free_indices, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step
 from kb.lowering import reads
-from kb.lowering.arrays import EVERYTHING, Lowerer, canonical, natural_order
+from kb.lowering.arrays import Lowerer
+from kb.lowering.buffers import EVERYTHING
 from kb.lowering.contraction import LETTERS, product_of_two
 from kb.lowering.operands import PRODUCT, SUM, Operand, align, permute, poly_code, squeeze, union
+from kb.lowering.survey import canonical, natural_order
 
 
 class Body:
@@ -131,7 +133,7 @@ class Body:
         if len(groups) != 2:
             return False
         a, b = groups
-        return bool(a) and bool(b) and (not a & b if shared else not a <= b and not b <= a or bool((a | b) - (a & b)))
+        return bool(a) and bool(b) and (not a & b if shared else (not a <= b and not b <= a) or bool((a | b) - (a & b)))
 
     def term(self, term: Expr, free: tuple[Index, ...], argument: str) -> Operand:
         """One term of a gradient."""
@@ -146,14 +148,14 @@ class Body:
             groups.setdefault(frozenset(free_indices(factor)), []).append(factor)
         a, b = (lowerer.lower(build.mul(*g), natural_order(build.mul(*g), inner)) for g in groups.values())
         if scale is not None:
-            factor = lowerer.lower(scale, free)
+            scaling = lowerer.lower(scale, free)
             if a.argument and len(a.indices) == 2:
-                a = lowerer.binary("*", a, factor, PRODUCT, inner)
+                a = lowerer.binary("*", a, scaling, PRODUCT, inner)
             elif b.argument and len(b.indices) == 2:
-                b = lowerer.binary("*", b, factor, PRODUCT, inner)
+                b = lowerer.binary("*", b, scaling, PRODUCT, inner)
             else:
                 made = product_of_two(a, b, free, like)
-                return lowerer.binary("*", replace(made, deps=frozenset([argument])), factor, PRODUCT, free)
+                return lowerer.binary("*", replace(made, deps=frozenset([argument])), scaling, PRODUCT, free)
         made = product_of_two(a, b, free, like)
         if not made.code.startswith("_einsum"):
             return self.reduced_to(made, free, argument)
@@ -342,7 +344,7 @@ class Body:
             writer.line(f"{open_} = np.ones({extreme.code}.shape, bool)")
             writer.depth += 1
             writer.lines.append(loop_line)
-            moved = {i: p for i, p in zip(node.indices, node.at, strict=True)}
+            moved = dict(zip(node.indices, node.at, strict=True))
             here = lowerer.lower(build.substitute(node.body, moved), dense)
             axes = union([here.axes], dense)
             writer.line(f"{hit} = {align(here, axes)} == {align(extreme, axes)}")

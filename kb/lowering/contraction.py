@@ -70,9 +70,8 @@ def _elementwise(a: Operand, b: Operand, out: tuple[Index, ...], deps: frozenset
         return "..." + "".join(letters[i] for i in axes)
 
     spec = f"{text(a.indices)},{text(b.indices)}->{text(out)}"
-    if len(a.indices) > len(b.indices) or set(a.indices) == set(b.indices) or set(b.indices) > set(a.indices):
-        if a.indices == b.indices and len(out) == len(a.indices) - 1 and a.indices[:-1] == out:
-            return Operand(f"np.vecdot({a.code}, {b.code})", out, deps, ATOM, fresh=True, refs=a.refs + b.refs)
+    if a.indices == b.indices and len(out) == len(a.indices) - 1 and a.indices[:-1] == out:
+        return Operand(f"np.vecdot({a.code}, {b.code})", out, deps, ATOM, fresh=True, refs=a.refs + b.refs)
     return Operand(f'np.einsum("{spec}", {a.code}, {b.code})', out, deps, ATOM, fresh=True, refs=a.refs + b.refs)
 
 

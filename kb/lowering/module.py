@@ -15,8 +15,9 @@ from kb.calculus.reverse import Backward, vjp
 from kb.index.affine import Poly
 from kb.index.nodes import Val, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step
-from kb.lowering.arrays import EVERYTHING, Lowerer, Overwritten
+from kb.lowering.arrays import Lowerer
 from kb.lowering.body import Body
+from kb.lowering.buffers import EVERYTHING, Overwritten
 from kb.lowering.fuse import fused
 from kb.lowering.operands import Operand, Writer, poly_code
 from kb.lowering.prepare import prepared
@@ -39,7 +40,7 @@ def compile_source(source: str, name: str) -> Callable[..., Any]:
     """Execute exactly this text, which this package has generated, and return a function of it."""
     namespace: dict[str, Any] = {"__name__": f"eqkb_generated_{name}"}
     code = compile(source, f"<{name}>", "exec")
-    exec(code, namespace)
+    exec(code, namespace)  # noqa: S102 - our own text, made from a checked tree
     function: Callable[..., Any] = namespace[name]
     return function
 
@@ -364,7 +365,7 @@ class _Module:
                 parts.append(f'({slope.constant}, "{dimension}", {offset.constant})')
             else:
                 names = {str(a) for a in size.atoms() if isinstance(a, str)}
-                code = re.sub(r"[A-Za-z_]\w*", lambda m: f'size["{m[0]}"]' if m[0] in names else m[0], poly_code(size))
+                code = _looked_up(poly_code(size), names)
                 parts.append(f"lambda size: {code}")
         return "(" + ", ".join(parts) + ("," if len(parts) == 1 else "") + ")"
 
@@ -437,6 +438,11 @@ class _Module:
             shape = f"[{', '.join(symbol.shape)}]" if symbol.shape else "scalar"
             lines.append(f"    returns {symbol.name} {shape}" + (f": {symbol.about}" if symbol.about else ""))
         return lines
+
+
+def _looked_up(code: str, names: set[str]) -> str:
+    """A size's source with its dimensions read from ``size``."""
+    return re.sub(r"[A-Za-z_]\w*", lambda m: f'size["{m[0]}"]' if m[0] in names else m[0], code)
 
 
 def _default(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from kb.index.affine import Atom, Index, Poly, format_poly
 
@@ -154,3 +155,9 @@ def poly_operand(code: str) -> Operand:
     """A whole number as an operand."""
     level = ATOM if code.isidentifier() or code.isdigit() else SUM
     return Operand(code, level=level)
+
+
+def number(value: Fraction) -> Operand:
+    """A rational number as source."""
+    code = str(value.numerator) if value.denominator == 1 else repr(float(value))
+    return Operand(code, level=UNARY if code.startswith("-") else ATOM)

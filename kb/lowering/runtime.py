@@ -5,6 +5,8 @@ generated module contains their source and never imports this one. "Leading axes
 axes in front of what a symbol declares: a batch. Arrays without them are shared.
 """
 
+# ruff: noqa: B905 - these lines are printed in generated modules, where brevity helps
+
 from __future__ import annotations
 
 import math
@@ -24,7 +26,9 @@ def _arguments(symbols: Any, sizes: Any = ()) -> Any:
     Returns the arrays (floating, of one precision), the sizes by name, the shapes that were given
     and the leading shape.
     """
-    size, origin, arrays, lead, first = dict(sizes), {}, [], (), ""
+    size: Any = dict(sizes)
+    origin: Any = {}
+    arrays, lead, first = [], (), ""
     for name, value, axes, _ in symbols:
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
@@ -208,23 +212,23 @@ def _einsum(spec: Any, a: Any, b: Any, shape: Any = None, rank: Any = 0, store: 
     return product.reshape(lead + product.shape[1:]) if out[:1] == "Z" else product
 
 
-def _accumulate(view: Any, taps: Any, spec: Any, a: Any, b: Any) -> None:
+def _accumulate(view: Any, taps: Any, spec: Any, a: Any, b: Any) -> Any:
     """Add a sum of products to a view of overlapping windows: a sample, then a tap at a time.
 
     ``taps`` are the axes of the view (from the end) along which its windows overlap.
     """
     inputs, out = spec.split("->")
     ranks = [len(letters) for letters in inputs.split(",")]
-    store = {}
+    store: Any = {}
     for sample in np.ndindex(view.shape[: view.ndim - len(out)]):
         parts = [array[sample] if array.ndim > rank else array for array, rank in zip((a, b), ranks)]
-        product = np.moveaxis(_einsum(spec, *parts, store=store), taps, range(len(taps)))
+        product = np.moveaxis(_einsum(spec, parts[0], parts[1], store=store), taps, range(len(taps)))
         target = np.moveaxis(view[sample], taps, range(len(taps)))
         for tap in np.ndindex(*product.shape[: len(taps)]):
             target[tap] += product[tap]
 
 
-def _overlaps(array: Any) -> bool:
+def _overlaps(array: Any) -> Any:
     """Whether an array is a view of overlapping windows: gathering it would multiply its memory."""
     moving = [(n, abs(stride)) for n, stride in zip(array.shape, array.strides) if stride]
     span = sum((n - 1) * stride for n, stride in moving) + array.itemsize
@@ -233,7 +237,8 @@ def _overlaps(array: Any) -> bool:
 
 def _sample_by_sample(spec: Any, a: Any, b: Any, left: Any, right: Any, out: Any) -> Any:
     """The same product for one element of the batch after the other, in memory that is used again."""
-    store, result = {}, None
+    store: Any = {}
+    result: Any = None
     count = a.shape[0] if left[0] == "Z" else b.shape[0]
     for z in range(count):
         part = _einsum(spec, a[z] if left[0] == "Z" else a, b[z] if right[0] == "Z" else b, store=store)
@@ -270,7 +275,7 @@ def _pool(best: Any, array: Any, axis: Any, start: Any, places: Any, taps: Any) 
     ``places`` and ``taps`` are ``(count, step)``: window i begins at ``start + i*step``.
     """
     (count, step), (width, move) = places, taps
-    result = None
+    result: Any = None
     for tap in range(width):
         begin = start + tap * move
         key = [slice(None)] * array.ndim
