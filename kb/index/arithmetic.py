@@ -60,7 +60,7 @@ def add(*args: Expr) -> Expr:
             constant += coefficient
             continue
         slot = collected.setdefault(alpha_key(rest), [Fraction(0), rest])
-        slot[0] += coefficient
+        slot[0] = slot[0] + coefficient if slot[0] else coefficient
     terms = [mul(num(c), rest) for c, rest in collected.values() if c]
     if constant:
         terms.insert(_position_of_constant(args), _checked(constant)) if terms else terms.append(_checked(constant))
@@ -124,8 +124,8 @@ def mul(*args: Expr) -> Expr:
             powers[key] = (powers[key][0], add(powers[key][1], exponent))
     factors: list[Expr] = []
     for base, exponent in powers.values():
-        number, rest = split_coefficient(power(base, exponent))
-        coefficient *= number
+        number, rest = split_coefficient(power(base, exponent) if exponent is not ONE else base)
+        coefficient = coefficient * number if number != 1 else coefficient
         if rest is not None:
             factors.extend(flatten(Mul, [rest]))
     if sum(isinstance(f, Fn) and f.name == "exp" for f in factors) > 1:
@@ -254,7 +254,9 @@ def function(name: str, arg: Expr) -> Expr:
             return mul(arg.exponent, function("log", arg.base))
     if name in ("abs", "sign", "floor") and isinstance(arg, Num):
         value = arg.value
-        return num({"abs": abs(value), "floor": math.floor(value), "sign": (value > 0) - (value < 0)}[name])
+        sign = Fraction((value > 0) - (value < 0))
+        folded = {"abs": abs(value), "floor": Fraction(math.floor(value)), "sign": sign}[name]
+        return num(folded)
     if name in ("sin", "tan", "sinh", "tanh", "arcsin", "arctan", "erf") and arg == ZERO:
         return ZERO
     if name in ("cos", "cosh") and arg == ZERO:

@@ -214,7 +214,7 @@ def _hoisted(indices: tuple[Index, ...], conditions: tuple[Condition, ...], fact
     outer = [val(i.extent) for i in unused] + [f for f in factors if not free_indices(f) & bound]
     inner = [f for f in factors if free_indices(f) & bound]
     if not kept:
-        return mul(*outer, *inner)
+        return mul(*map(test, conditions), *outer, *inner)
     body = mul(*inner)
     if isinstance(body, Fn) and body.name == "exp" and not conditions:
         return mul(*outer, function("exp", bind("logsumexp", kept, (), body.arg)))

@@ -17,28 +17,33 @@ _serial = count()
 
 
 class Node:
-    """A frozen node; ``_fields`` are its constructor arguments in order."""
+    """A frozen node; ``_fields`` name its constructor arguments, ``values`` holds them.
 
-    __slots__ = ("_alpha", "_free", "_hash")
+    What is asked for often (children, free indices, names, the key) is kept once it is known.
+    """
+
+    __slots__ = ("_alpha", "_children", "_free", "_hash", "_names", "values")
     _fields: ClassVar[tuple[str, ...]] = ()
     _alpha: Any
     _free: Any
     _hash: int
+    _children: tuple[Node, ...] | None
+    _names: frozenset[str] | None
+    values: tuple[Any, ...]
 
     def __init__(self, *values: Any) -> None:
         for name, value in zip(self._fields, values, strict=True):
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "_hash", hash((type(self).__name__, values)))
-        object.__setattr__(self, "_free", None)
-        object.__setattr__(self, "_alpha", None)
+        keep = object.__setattr__
+        keep(self, "values", values)
+        keep(self, "_hash", hash((type(self).__name__, values)))
+        keep(self, "_free", None)
+        keep(self, "_alpha", None)
+        keep(self, "_children", None)
+        keep(self, "_names", None)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")
-
-    @property
-    def values(self) -> tuple[Any, ...]:
-        """The constructor arguments."""
-        return tuple(getattr(self, name) for name in self._fields)
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -283,8 +288,14 @@ def val(poly: Poly | int) -> Expr:
 # --- walking -------------------------------------------------------------------------------------
 
 
-def children(node: Node) -> Iterator[Node]:
+def children(node: Node) -> tuple[Node, ...]:
     """The nodes directly below."""
+    if node._children is None:
+        object.__setattr__(node, "_children", tuple(_children(node)))
+    return node._children or ()
+
+
+def _children(node: Node) -> Iterator[Node]:
     for value in node.values:
         if isinstance(value, Node):
             yield value
@@ -311,7 +322,7 @@ def walk(node: Node) -> Iterator[Node]:
     while stack:
         node = stack.pop()
         yield node
-        stack.extend(reversed(list(children(node))))
+        stack.extend(reversed(children(node)))
 
 
 def free_indices(node: Node) -> frozenset[Index]:
@@ -339,15 +350,16 @@ def reads(node: Node) -> Iterator[Read]:
     return (n for n in walk(node) if isinstance(n, Read))
 
 
-def read_names(node: Node) -> set[str]:
+def read_names(node: Node) -> frozenset[str]:
     """Names of symbols and steps that are read, labels that select included."""
-    found = set()
-    for n in walk(node):
-        if isinstance(n, Read):
-            found.add(n.name)
-        for poly in polys(n):
+    if node._names is None:
+        found = {node.name} if isinstance(node, Read) else set()
+        for poly in polys(node):
             found.update(a.name for a in poly.atoms() if isinstance(a, Gather))
-    return found
+        for child in children(node):
+            found |= read_names(child)
+        object.__setattr__(node, "_names", frozenset(found))
+    return node._names or frozenset()
 
 
 # --- comparison up to bound names ----------------------------------------------------------------

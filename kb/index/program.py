@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count, islice
 
 from kb.index.affine import Facts, Index, Poly
 from kb.index.nodes import Expr, Variable, read_names
@@ -44,7 +45,7 @@ class Step:
         return not self.accumulates and tuple(p.index for p in self.target) == self.free
 
     @property
-    def inputs(self) -> set[str]:
+    def inputs(self) -> frozenset[str]:
         """Names that the step reads."""
         return read_names(self.expr)
 
@@ -60,9 +61,9 @@ class ArrayStep:
     lead: int = 0
 
     @property
-    def inputs(self) -> set[str]:
+    def inputs(self) -> frozenset[str]:
         """Names that the step reads."""
-        return {self.argument}
+        return frozenset([self.argument])
 
 
 AnyStep = Step | ArrayStep
@@ -140,6 +141,5 @@ class Program:
 
 def index_names(taken: set[str], wanted: int, preferred: str = "ijklmnpqrstuv") -> list[str]:
     """Names for free indices that clash with nothing."""
-    names = [c for c in preferred if c not in taken]
-    names += [f"{c}{n}" for n in range(1, 99) for c in preferred if f"{c}{n}" not in taken]
-    return names[:wanted]
+    endless = (f"{c}{n or ''}" for n in count() for c in preferred)
+    return list(islice((name for name in endless if name not in taken), wanted))
