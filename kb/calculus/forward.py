@@ -36,13 +36,15 @@ def with_inverses(program: Program) -> tuple[Program, dict[str, str]]:
     return replace(program, tensors=tensors, steps=tuple(steps)), inverses
 
 
-def linearised(program: Program, step: AnyStep, active: set[str], inverses: dict[str, str], strict: bool) -> tuple[
-    tuple[Index, ...], tuple[Poly, ...], list[Contribution]
-]:
+def linearised(
+    program: Program, step: AnyStep, active: set[str], inverses: dict[str, str], strict: bool
+) -> tuple[tuple[Index, ...], tuple[Poly, ...], list[Contribution]]:
     """A step's free indices, its target, and how it depends on what it reads."""
     if isinstance(step, Step):
         return step.free, step.target, contributions(step.expr, active, strict)
-    free = tuple(Index(n, s) for n, s in zip(index_names(set(program.tensors), len(step.shape)), step.shape, strict=True))
+    free = tuple(
+        Index(n, s) for n, s in zip(index_names(set(program.tensors), len(step.shape)), step.shape, strict=True)
+    )
     size = program.shape(step.argument)[-1]
     found = [primitive_contribution(step, free, size, inverses[step.name])] if step.argument in active else []
     return free, tuple(Poly.of(i) for i in free), found

@@ -26,17 +26,23 @@ def derive(expressions: Expressions, node: tree.Call) -> Array:
 
     ``d`` has the shape of e and then that of x; ``vjp`` has the shape of x. Raises LanguageError.
     """
-    try:
-        if node.function == "d":
-            body, by = expressions.take(node, 2)
-            return _derivative(expressions, node, body, by)
+    if node.function == "d":
+        body, by = expressions.take(node, 2)
+        found = _derivative(expressions, body, by)
+    else:
         body, by, cotangent = expressions.take(node, 3)
-        return _backward(expressions, node, body, by, cotangent)
-    except NotDifferentiable as error:
-        raise LanguageError(f"'{node}' does not exist: {error}", node.at) from None
+        found = _backward(expressions, body, by, cotangent)
+
+    def at(idx: tuple[Poly, ...]) -> Expr:
+        try:
+            return found.at(idx)
+        except NotDifferentiable as error:
+            raise LanguageError(f"'{node}' does not exist: {error}", node.at) from None
+
+    return Array(found.shape, at)
 
 
-def _derivative(expressions: Expressions, node: tree.Call, body: tree.Node, by: tree.Node) -> Array:
+def _derivative(expressions: Expressions, body: tree.Node, by: tree.Node) -> Array:
     scope = expressions.scope
     if isinstance(by, tree.Name) and by.id in scope.variables:
         return _by_variable(expressions, body, scope.variables[by.id])
@@ -45,7 +51,7 @@ def _derivative(expressions: Expressions, node: tree.Call, body: tree.Node, by: 
     return _Jacobian(scope, value, wanted).array()
 
 
-def _backward(expressions: Expressions, node: tree.Call, body: tree.Node, by: tree.Node, cotangent: tree.Node) -> Array:
+def _backward(expressions: Expressions, body: tree.Node, by: tree.Node, cotangent: tree.Node) -> Array:
     wanted = _variable(expressions, by)
     value = expressions.array(body)
     weights = expressions.array(cotangent)
@@ -130,7 +136,6 @@ class _Jacobian:
         self.wanted = wanted
         self.rest = scope.tensors[wanted.held].shape[len(wanted.place) :]
         self.steps = tuple(scope.steps)
-        self.tensors = dict(scope.tensors)
 
     def array(self) -> Array:
         """Shape: that of the value, then what is left of the name's own."""
@@ -159,18 +164,18 @@ class _Jacobian:
         """The partial derivative of one element, and the indices of the name that it is taken by."""
         scope, held = self.scope, self.wanted.held
         name = "derived"
-        while name in self.tensors:
+        while name in scope.tensors:
             name += "_"
         target = tuple(Poly.of(i) for i in free)
         shape = tuple(i.extent for i in free)
         step = Step(name, tuple(free), target, expr, shape)
-        tensors = {**self.tensors, name: Tensor(name, shape)}
+        tensors = {**scope.tensors, name: Tensor(name, shape)}
         program = Program(
             tensors, (*self.steps, step), ((name, name),), dict(scope.instances), scope.facts, tuple(scope.dimensions)
         )
-        program, _ = with_inverses(replace(program, steps=program.needed({name, held})))
+        program = replace(program, steps=program.needed({name, held}))
         (part,) = partial(program, name, held, strict=True, held=self.wanted.is_step)
-        self.keep_inverses(program)
+        self.keep_inverses(with_inverses(program)[0])
 
         def unfolded(read: Read) -> Expr | None:
             """The element itself, where the derivative was folded into its name."""

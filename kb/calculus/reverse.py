@@ -87,7 +87,9 @@ class _Reverse:
         for public, held in self.program.returns:
             name = self.fresh(f"{held}_bar")
             shape = self.program.shape(held)
-            self.tensors[name] = Tensor(name, shape, Symbol(name, tuple(map(str, shape)), about=f"cotangent of {public}"))
+            self.tensors[name] = Tensor(
+                name, shape, Symbol(name, tuple(map(str, shape)), about=f"cotangent of {public}")
+            )
             cotangents[public] = name
             if held in self.active:
                 free = _free(shape)

@@ -10,6 +10,7 @@ A few targeted rules, applied bottom up; nothing is expanded. Each rule gives an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from kb.calculus.match import Binding, as_power, equal, match, match_factors, split_scale
@@ -40,7 +41,8 @@ class Tidy:
     """Tidies expressions in the names of a program."""
 
     def __init__(self, program: Program, fold: bool = True) -> None:
-        steps = [s for s in program.steps if isinstance(s, Step) and s.is_plain] if fold else []
+        count = Counter(s.name for s in program.steps)  # what is added to later is not what its first step says
+        steps = [s for s in program.steps if isinstance(s, Step) and s.is_plain and count[s.name] == 1] if fold else []
         self.patterns = [_Pattern(s) for s in steps if _is_worth_a_name(s.expr)]
         self.cache: dict[Expr, Expr] = {}
         self.visible: set[str] | None = None
@@ -200,8 +202,7 @@ def _ratio(exponent: Expr, own: Expr) -> Expr | None:
     """``exponent/own``; None where a root of something negative could be meant."""
     if isinstance(exponent, Num) and isinstance(own, Num):
         ratio = exponent.value / own.value
-        even = own.value.denominator == 1 and own.value.numerator % 2 == 0
-        return None if even and ratio.denominator != 1 else num(ratio)
+        return None if own.value.denominator == 1 and ratio.denominator != 1 else num(ratio)
     inverse = build.power(own, MINUS_ONE)
     terms = exponent.args if isinstance(exponent, Add) else (exponent,)
     return build.add(*(build.mul(t, inverse) for t in terms))

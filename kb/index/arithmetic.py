@@ -40,11 +40,13 @@ from kb.index.nodes import (
     val,
     walk,
 )
+from kb.vocabulary import DOMAINS, FUNCTIONS
 
 MAX_DIGITS = 1_000
 TRUE = Junction("and", ())
 FALSE = Junction("or", ())
 _CERTAIN = Facts(default=0)
+_MOST_JOINED = 12  # factors; products of more exponentials are left as they are
 
 
 # --- sums and products ---------------------------------------------------------------------------
@@ -142,7 +144,7 @@ def _joined_exponentials(factors: list[Expr]) -> list[Expr]:
     joined: list[Expr] = []
     for factor in factors:
         partner = None
-        if isinstance(factor, Fn) and factor.name == "exp":
+        if isinstance(factor, Fn) and factor.name == "exp" and len(factors) <= _MOST_JOINED:
             partner = next((n for n, f in enumerate(joined) if _should_join(f, factor)), None)
         if partner is None:
             joined.append(factor)
@@ -159,7 +161,15 @@ def _should_join(left: Expr, right: Expr) -> bool:
         return False
     if any(_is_normaliser(e.arg) for e in (left, right)):
         return True
+    if not _term_keys(left.arg) & _term_keys(right.arg):
+        return False
     return _terms(add(left.arg, right.arg)) < max(_terms(left.arg), _terms(right.arg))
+
+
+def _term_keys(expr: Expr) -> set[Any]:
+    """What an exponent adds up, whatever the numbers in front."""
+    terms = expr.args if isinstance(expr, Add) else (expr,)
+    return {alpha_key(rest) for _, rest in map(split_coefficient, terms) if rest is not None}
 
 
 def _is_normaliser(exponent: Expr) -> bool:
@@ -198,6 +208,8 @@ def power(base: Expr, exponent: Expr) -> Expr:
             return _number_power(base.value, int(exponent.value))
         if isinstance(base, Num) and base.value in (0, 1) and exponent.value > 0:
             return base
+        if isinstance(base, Num) and base.value < 0:
+            raise LanguageError(f"({base.value})**({exponent.value}) has no real value")
         if isinstance(base, Pow) and (whole or _is_nonnegative(base.base)):
             return power(base.base, mul(base.exponent, exponent))
         if isinstance(base, Mul) and whole:
@@ -234,6 +246,8 @@ def _number_power(base: Fraction, exponent: int) -> Expr:
 
 def function(name: str, arg: Expr) -> Expr:
     """An elementwise function of the vocabulary, with the few identities that never mislead."""
+    if isinstance(arg, Num):
+        _check_domain(name, arg.value)
     if name == "sqrt":
         return power(arg, num(Fraction(1, 2)))
     if name == "exp":
@@ -262,6 +276,14 @@ def function(name: str, arg: Expr) -> Expr:
     if name in ("cos", "cosh") and arg == ZERO:
         return ONE
     return Fn(name, arg)
+
+
+def _check_domain(name: str, value: Fraction) -> None:
+    """Refuse a function of a number for which it has no real value."""
+    wanted = FUNCTIONS[name].domain
+    holds = {"positive": value > 0, "nonnegative": value >= 0, "unit_ball": abs(value) < 1}.get(wanted, True)
+    if not holds:
+        raise LanguageError(f"{name}({value}) has no real value; the argument must be {DOMAINS[wanted].about}")
 
 
 def _sum_of_exponentials(node: Add) -> tuple[Expr, ...] | None:
@@ -314,9 +336,18 @@ def compare(op: str, left: Expr, right: Expr) -> Condition:
         gap = as_poly(right) - as_poly(left)
         if gap.constant is not None:
             return compare(op, ZERO, num(gap.constant))
+        if op == "==":
+            common = math.gcd(*(c for m, c in gap.terms if m))
+            if common > 1:
+                rest = dict(gap.terms).get((), 0)
+                return FALSE if rest % common else compare(op, val(_divided(gap, common)), ZERO)
         if op in ("<", "<=") and _CERTAIN.nonnegative(gap if op == "<=" else gap - 1):
             return TRUE
     return Compare(op, left, right)
+
+
+def _divided(poly: Poly, by: int) -> Poly:
+    return Poly({m: c // by for m, c in poly.terms})
 
 
 def as_poly(expr: Expr) -> Poly:

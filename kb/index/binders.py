@@ -74,6 +74,8 @@ def _of_several(expressions: Expressions, node: tree.Call) -> Array:
             node.at,
         )
     arrays = [expressions.array(a) for a in node.arguments]
+    if node.function != "logsumexp":
+        arrays = [expressions.named(a) for a in arrays]
     return expressions.elementwise(node, lambda *parts: build.several(node.function, parts), *arrays)
 
 

@@ -9,10 +9,12 @@ from kb import tree
 from kb.errors import LanguageError, nearest
 from kb.index import build
 from kb.index.affine import Gather, Index, Poly
-from kb.index.nodes import ONE, Condition, Const, Expr, Num, Read, Val, Var, free_indices, num, val
+from kb.index.nodes import ONE, Bind, Condition, Const, Expr, Num, Read, Val, Var, free_indices, num, val, walk
 from kb.index.program import Step, Tensor
 from kb.index.scope import Array, Obligation, Scope, show, show_shape, size_of
 from kb.vocabulary import ARRAY_FUNCTIONS, BINDERS, BUILT_IN, CONSTANTS, FUNCTIONS, OPERATORS
+
+_NORMALISING = ("exp", "log", "sqrt", "abs", "sign", "floor", "round")  # their arguments stay in place
 
 Derive = Callable[["Expressions", tree.Call], Array]
 MAX_ITEMS = 64
@@ -353,6 +355,8 @@ class Expressions:
             raise LanguageError(message, node.at)
         if name in FUNCTIONS:
             arrays = [self.array(a) for a in self.take(node, 1)]
+            if name not in _NORMALISING:
+                arrays = [self.named(a) for a in arrays]
             return [self.elementwise(node, lambda x: build.function(name, x), *arrays)]
         if name in BINDERS:
             from kb.index.binders import binder
@@ -384,6 +388,14 @@ class Expressions:
         from kb.index.operators import apply_abstract
 
         return apply_abstract(self, node, name, arguments, derivative)
+
+    def named(self, array: Array) -> Array:
+        """What a nonlinear function is applied to: a sum of products gets a name, as people give it one."""
+        probe = array.at(tuple(Poly.of(Index("_", s)) for s in array.shape))
+        nodes = list(walk(probe))
+        if not array.rank or not any(isinstance(n, Bind) for n in nodes) or any(isinstance(n, Var) for n in nodes):
+            return array
+        return self.define(f"z_{self.target}" if self.target else "z", array)
 
     # --- hidden steps ---------------------------------------------------------------------------
 

@@ -365,36 +365,51 @@ def read_names(node: Node) -> frozenset[str]:
 # --- comparison up to bound names ----------------------------------------------------------------
 
 
+_known_keys: dict[Any, int] = {}
+
+
 def alpha_key(node: Any) -> Any:
-    """A hashable value that is equal for expressions equal up to order of terms and bound names."""
+    """A hashable value that is equal for expressions equal up to order of terms and bound names.
+
+    It is a small number for each structure, so that keys of large expressions stay small.
+    """
     if isinstance(node, Node):
         if node._alpha is None:
-            object.__setattr__(node, "_alpha", _key(node, {}))
+            key = _structure(node, {})
+            object.__setattr__(node, "_alpha", ("#", _known_keys.setdefault(key, len(_known_keys))))
         return node._alpha
     return node
 
 
 def _key(node: Any, names: dict[Any, Any]) -> Any:
+    """The key inside binders: ``names`` numbers what they bind."""
     if isinstance(node, Poly):
         return _poly_key(node, names)
     if isinstance(node, Node):
-        if not names and node._alpha is not None:
-            return node._alpha
-        if isinstance(node, (Bind, Pick)):
-            return _binder_key(node, names)
-        if isinstance(node, Integral):
-            inner = {**names, node.variable: ("v", len(names))}
-            return ("Integral", _key(node.low, names), _key(node.high, names), _key(node.body, inner))
-        if isinstance(node, Var):
-            return ("Var", names.get(node.variable, node.variable.serial))
-        if isinstance(node, (Add, Mul)):
-            return (type(node).__name__, tuple(sorted((_key(a, names) for a in node.args), key=repr)))
-        return (type(node).__name__, *(_key(v, names) for v in node.values))
+        return _structure(node, names) if _mentions(node, names) else alpha_key(node)
     if isinstance(node, tuple):
         return tuple(_key(item, names) for item in node)
     if isinstance(node, Fraction):
         return (node.numerator, node.denominator)
     return node
+
+
+def _mentions(node: Node, names: dict[Any, Any]) -> bool:
+    """Whether anything that ``names`` numbers may occur in the node."""
+    return any(isinstance(n, Variable) for n in names) or not free_indices(node).isdisjoint(names)
+
+
+def _structure(node: Node, names: dict[Any, Any]) -> Any:
+    if isinstance(node, (Bind, Pick)):
+        return _binder_key(node, names)
+    if isinstance(node, Integral):
+        inner = {**names, node.variable: ("v", len(names))}
+        return ("Integral", _key(node.low, names), _key(node.high, names), _key(node.body, inner))
+    if isinstance(node, Var):
+        return ("Var", names.get(node.variable, node.variable.serial))
+    if isinstance(node, (Add, Mul)):
+        return (type(node).__name__, tuple(sorted((_key(a, names) for a in node.args), key=repr)))
+    return (type(node).__name__, *(_key(v, names) for v in node.values))
 
 
 def _binder_key(node: Bind | Pick, names: dict[Any, Any]) -> Any:

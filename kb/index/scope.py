@@ -71,8 +71,7 @@ class Scope:
     def is_taken(self, name: str) -> bool:
         """Whether a name already means something here."""
         return (
-            name in self.tensors
-            or name in self.current
+            name in self.current
             or name in self.declared
             or name in self.dimensions
             or name in self.indices

@@ -196,7 +196,7 @@ class Lowerer(Buffers):
         if all(b is not None and b not in self.loops for b in bare):
             return replace(held, axes=tuple(bare))
         places, axes, deps = reads.place_arrays(self, atom.index, order)
-        return Operand(f"_spread({held.code}, ({places}))", axes, held.deps | deps)
+        return Operand(f"_spread({held.code}, ({places}), {len(axes)})", axes, held.deps | deps)
 
     # --- arithmetic -----------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ from kb.lowering import reads
 from kb.lowering.arrays import Lowerer
 from kb.lowering.buffers import EVERYTHING
 from kb.lowering.contraction import LETTERS, product_of_two
-from kb.lowering.operands import PRODUCT, SUM, Operand, align, permute, poly_code, squeeze, union
+from kb.lowering.operands import SUM, Operand, align, permute, poly_code, squeeze, union
+from kb.lowering.reductions import masked, times
 from kb.lowering.survey import canonical, natural_order
 
 
@@ -130,7 +131,7 @@ class Body:
         if not isinstance(core, Mul) or any(isinstance(a, Test) for a in core.args):
             return False
         groups = {frozenset(free_indices(a)) for a in core.args if not isinstance(a, Num)}
-        if len(groups) != 2:
+        if len(groups) != 2 or not set(free) <= frozenset().union(*groups):
             return False
         a, b = groups
         return bool(a) and bool(b) and (not a & b if shared else (not a <= b and not b <= a) or bool((a | b) - (a & b)))
@@ -148,14 +149,13 @@ class Body:
             groups.setdefault(frozenset(free_indices(factor)), []).append(factor)
         a, b = (lowerer.lower(build.mul(*g), natural_order(build.mul(*g), inner)) for g in groups.values())
         if scale is not None:
-            scaling = lowerer.lower(scale, free)
             if a.argument and len(a.indices) == 2:
-                a = lowerer.binary("*", a, scaling, PRODUCT, inner)
+                a = times(lowerer, a, scale, inner)
             elif b.argument and len(b.indices) == 2:
-                b = lowerer.binary("*", b, scaling, PRODUCT, inner)
+                b = times(lowerer, b, scale, inner)
             else:
-                made = product_of_two(a, b, free, like)
-                return lowerer.binary("*", replace(made, deps=frozenset([argument])), scaling, PRODUCT, free)
+                made = replace(product_of_two(a, b, free, like), deps=frozenset([argument]))
+                return times(lowerer, made, scale, free)
         made = product_of_two(a, b, free, like)
         if not made.code.startswith("_einsum"):
             return self.reduced_to(made, free, argument)
@@ -260,9 +260,9 @@ class Body:
         taps = self.taps(step)
         spec, axes = reads.axes_code(step.target)
         dense = tuple(i for i in axes if i not in taps)
-        outside = ", True" if self.program.tensors[step.name].outside else ""
+        outside = ", True" if reads.may_leave(self.program, step.name, step.target) else ""
         before = lowerer.variables.get(step.name)
-        self.before_loop(step)
+        self.before_loop(step, taps)
         name, view = writer.name(step.name), writer.name(f"{step.name}_view")
         shape = self.full_shape(step.shape)
         writer.line(f"{name}, {view} = _landing({shape}, {lowerer.dtype}, {len(step.shape)}, {spec}{outside})")
@@ -321,14 +321,14 @@ class Body:
                 found += [i for i in indices if i is not dense]
         return tuple(found)
 
-    def before_loop(self, step: Step) -> None:
+    def before_loop(self, step: Step, taps: tuple[Index, ...]) -> None:
         """What the loop needs and does not change: views and extrema."""
         lowerer = self.lowerer
         for node in walk(step.expr):
             if isinstance(node, Read) and not _all_bare(node):
                 if all(reads.is_affine(p) and not _labels(p) for p in node.index):
                     reads.view_of(lowerer, node)
-            elif isinstance(node, Pick):
+            elif isinstance(node, Pick) and taps and tuple(p.index for p in node.at) == taps:
                 extreme = Bind(node.op, node.indices, node.conditions, node.body)
                 order = tuple(i for i in step.free if i in free_indices(extreme))
                 lowerer.hits[node] = lowerer.keep(lowerer.lower(extreme, order), "extreme")
@@ -345,7 +345,7 @@ class Body:
             writer.depth += 1
             writer.lines.append(loop_line)
             moved = dict(zip(node.indices, node.at, strict=True))
-            here = lowerer.lower(build.substitute(node.body, moved), dense)
+            here = lowerer.lower(build.substitute(masked(node), moved), dense)
             axes = union([here.axes], dense)
             writer.line(f"{hit} = {align(here, axes)} == {align(extreme, axes)}")
             writer.line(f"{hit} &= {open_}")
@@ -356,14 +356,16 @@ class Body:
         """Any scatter at all: an array of places for each axis."""
         lowerer = self.lowerer
         held = lowerer.variables.get(step.name)
-        value = lowerer.lower(step.expr, step.free)
-        operands = [lowerer.whole(p, step.free) for p in step.target]
-        places = ", ".join(f"np.asarray({align(replace(o, deps=frozenset()), step.free)})" for o in operands)
+        reached = {i for p in step.target for i in p.indices()}
+        own = tuple(i for i in step.free if i in reached)
+        summed = [i for i in step.free if i not in reached]
+        value = lowerer.lower(build.bind("sum", summed, (), step.expr), own)
+        places, _, _ = reads.place_arrays(lowerer, step.target, own)
         name = self.writer.name(step.name)
         shape = self.full_shape(step.shape)
-        outside = ", True" if self.program.tensors[step.name].outside else ""
-        source = lowerer.aligned(value, step.free).code
-        self.writer.line(f"{name} = _gather_back({shape}, {lowerer.dtype}, ({places},), {source}{outside})")
+        outside = ", True" if reads.may_leave(self.program, step.name, step.target) else ""
+        source = lowerer.aligned(value, own).code
+        self.writer.line(f"{name} = _gather_back({shape}, {lowerer.dtype}, ({places}), {len(own)}, {source}{outside})")
         if held is not None:
             self.writer.line(f"{name} += {held.code}")
         free = tuple(Index("i", s) for s in step.shape)

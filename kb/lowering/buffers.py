@@ -68,6 +68,8 @@ class Buffers:
         self.writer.line(text)
         for operand in operands:
             self.pending.subtract(operand.refs)
+            if any(self.pending[name] < 0 for name in operand.refs):
+                raise RuntimeError(f"a reference was counted twice in: {text}")
 
     def may_overwrite(self, operand: Operand, others: tuple[Operand, ...] = ()) -> bool:
         """Whether nothing but this statement will read a buffer again."""
@@ -96,14 +98,15 @@ class Buffers:
         """The operand with its axes where ``axes`` has them."""
         if operand.argument:
             missing = next((n for n, i in enumerate(axes) if i in operand.indices), len(axes))
-            self.alignments.setdefault(operand.argument, set()).add(missing)
-            self.bare[operand.argument] -= 1
-            if missing and self.pads.get(operand.argument) == missing and operand.indices == tuple(axes[missing:]):
-                return operand
+            if operand.indices == tuple(axes[missing:]):  # any other use counts as one of the bare array
+                self.alignments.setdefault(operand.argument, set()).add(missing)
+                self.bare[operand.argument] -= 1
+                if missing and self.pads.get(operand.argument) == missing:
+                    return replace(operand, argument="")
         code = align(operand, axes)
         if code == operand.code:
             return operand
-        return replace(operand, code=code, level=ATOM, buffer=False, fresh=False)
+        return replace(operand, code=code, level=ATOM, buffer=False, fresh=False, argument="")
 
     def temporary(self) -> str:
         """A name for a buffer: the step's own if it is still to be had."""

@@ -15,7 +15,7 @@ from kb.calculus.inline import inline_smaller
 from kb.calculus.tidy import Tidy
 from kb.index import build
 from kb.index.affine import Atom, Poly
-from kb.index.nodes import Bind, Expr, Fn, Integral, Mul, Pick, Pow, Read, free_indices, reads, walk
+from kb.index.nodes import Bind, Expr, Fn, Integral, Mul, Num, Pick, Pow, Read, free_indices, reads, walk
 from kb.index.program import AnyStep, Program, Step
 
 
@@ -34,10 +34,10 @@ def fused(steps: Sequence[AnyStep], program: Program, keep: frozenset[str], forw
             found.append(step)
         elif by_name.get(step.name):
             found.append(by_name[step.name].pop(0))
-    return list(replace(program, steps=tuple(_inline_scalings(found, program, keep))).needed(set(keep)))
+    return list(replace(program, steps=tuple(_inline_scalings(found, program, keep, forward))).needed(set(keep)))
 
 
-def _inline_scalings(steps: list[AnyStep], program: Program, keep: frozenset[str]) -> list[AnyStep]:
+def _inline_scalings(steps: list[AnyStep], program: Program, keep: frozenset[str], forward: set[str]) -> list[AnyStep]:
     tidy = Tidy(program, fold=False)
     changed: set[str] = set()
     for name in dict.fromkeys(s.name for s in steps):
@@ -47,7 +47,8 @@ def _inline_scalings(steps: list[AnyStep], program: Program, keep: frozenset[str
             continue
         if not all(isinstance(r, Step) and _reads_whole(r, name) for r in readers):
             continue
-        if not _is_scaling(step) and not _is_small_and_single(step, readers):
+        cancels = len(readers) == 1 and step.name not in forward and _cancels(step, readers[0])
+        if not cancels and not _is_scaling(step) and not _is_small_and_single(step, readers):
             continue
         steps = [_put(step, s) if name in s.inputs else s for s in steps if s is not step]
         changed |= {r.name for r in readers}
@@ -83,6 +84,19 @@ def _reads_whole(reader: AnyStep, name: str) -> bool:
     if any(isinstance(n, Pick) for n in walk(reader.expr)) or reader.accumulates:
         return False
     return all(p.index is not None for r in reads(reader.expr) if r.name == name for p in r.index)
+
+
+def _cancels(step: Step, reader: AnyStep) -> bool:
+    """Whether a division by something that underflows goes away: ``(p*u)/p``."""
+    assert isinstance(reader, Step)
+    factors = step.expr.args if isinstance(step.expr, Mul) else (step.expr,)
+    names = {f.name for f in factors if isinstance(f, Read)}
+    divisors = {
+        n.base.name
+        for n in walk(reader.expr)
+        if isinstance(n, Pow) and isinstance(n.base, Read) and isinstance(n.exponent, Num) and n.exponent.value < 0
+    }
+    return bool(names & divisors)
 
 
 def _is_scaling(step: Step) -> bool:

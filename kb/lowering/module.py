@@ -148,7 +148,11 @@ class _Module:
     def second(self, symbol: str) -> str:
         """The tangent of a gradient: what a Hessian is made of."""
         backward = vjp(self.program, [symbol], strict=False)
-        forward = jvp(backward.program, [symbol], strict=False)
+        kept = {held for _, held in backward.program.returns}
+        ready = prepared(backward.program.steps, backward.program, kept)
+        own = {s.name for s in self.program.steps}
+        steps = tuple(fused(ready, backward.program, frozenset(kept), own))
+        forward = jvp(replace(backward.program, steps=steps), [symbol], strict=False)
         held = next(iter(forward.results.values()), None)
 
         def finish(body: Body) -> list[str]:
@@ -402,7 +406,8 @@ class _Module:
         """An output in its full shape, whatever the batch."""
         operand = body.lowerer.variables[held]
         shape = body.full_shape(body.program.shape(held))
-        return f"_result({operand.code}, {shape})"
+        code = operand.code if operand.deps or operand.axes else f"{body.lowerer.dtype}.type({operand.code})"
+        return f"_result({code}, {shape})"
 
     def pair(self, body: Body, symbol: str, held: str | None) -> str:
         lowerer = body.lowerer

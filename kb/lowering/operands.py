@@ -92,6 +92,8 @@ def align(operand: Operand, order: tuple[Index, ...]) -> str:
             position += 1
         else:
             key.append("None")
+    if position < len(axes):  # an axis of length 1 has no place
+        return align(squeeze(operand), order)
     if not operand.deps:
         while key and key[0] == "None":
             key.pop(0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kb.index.affine import FloorDiv, Gather, Index, Poly
 from kb.index.nodes import Read, val
 from kb.index.nodes import _key as canonical_key
+from kb.index.program import Program
 from kb.lowering.operands import ATOM, Operand, align, poly_code, union
 
 if TYPE_CHECKING:
@@ -40,13 +41,25 @@ def read(lowerer: Lowerer, node: Read, order: tuple[Index, ...]) -> Operand:
     dense = [i for p in node.index for i in _indices(p) if i not in lowerer.loops]
     if len(dense) != len(set(dense)):
         return _diagonal(lowerer, node, array, order)
-    if all(_is_simple(p, size, lowerer) for p, size in zip(node.index, shape, strict=True)) and not node.outside:
+    if all(_is_simple(p, size, lowerer) for p, size in zip(node.index, shape, strict=True)) and not may_leave(
+        lowerer.program, node.name, node.index
+    ):
         return _fixed(lowerer, array, node.index)
     view = view_of(lowerer, node)
     key = [lowerer.loops.get(i, ":") for i in view.axes]
     axes = tuple(i for i in view.axes if i not in lowerer.loops)
     code = view.code if all(k == ":" for k in key) else f"{view.code}[..., {', '.join(key)}]"
     return Operand(code, axes, view.deps, refs=(view.base,))
+
+
+def may_leave(program: Program, name: str, index: tuple[Poly, ...]) -> bool:
+    """Whether places may lie outside an array: it says what it is there, or a condition guards the read.
+
+    A label is always inside; its value is checked when it is used.
+    """
+    places = zip(index, program.shape(name), strict=True)
+    own = [(p, s) for p, s in places if not isinstance(p.atom, Gather)]
+    return program.tensors[name].outside or not all(program.facts.within(p, s) for p, s in own)
 
 
 def _is_whole(node: Read, shape: tuple[Poly, ...], bare: list[Index | None], lowerer: Lowerer) -> bool:
@@ -121,7 +134,7 @@ def view_of(lowerer: Lowerer, node: Read) -> View:
     if made is None:
         code, axes = axes_code(node.index)
         name = lowerer.writer.name(f"{node.name}_view")
-        outside = ", True" if node.outside else ""
+        outside = ", True" if may_leave(lowerer.program, node.name, node.index) else ""
         lowerer.writer.line(f"{name} = _view({array.code}, {len(node.index)}, {code}{outside})")
         made = (name, tuple(indices.index(i) for i in axes), array.deps)
         lowerer.pinned_here.add(array.code)
@@ -151,7 +164,7 @@ def _labelled(lowerer: Lowerer, node: Read, array: Operand, order: tuple[Index, 
     places = [n for n, p in enumerate(node.index) if isinstance(p.atom, Gather)]
     rest = [p for n, p in enumerate(node.index) if n not in places]
     simple = all(p.index is not None and p.index not in lowerer.loops for p in rest)
-    if len(places) == 1 and simple and not node.outside:
+    if len(places) == 1 and simple and not may_leave(lowerer.program, node.name, node.index):
         label = node.index[places[0]].atom
         assert isinstance(label, Gather)
         if not label.index:
@@ -166,8 +179,9 @@ def _labelled(lowerer: Lowerer, node: Read, array: Operand, order: tuple[Index, 
 def spread(lowerer: Lowerer, node: Read, array: Operand, order: tuple[Index, ...]) -> Operand:
     """Any read at all: an array of places for each axis."""
     places, axes, deps = place_arrays(lowerer, node.index, order)
-    outside = ", True" if node.outside else ""
-    return Operand(f"_spread({array.code}, ({places}){outside})", axes, array.deps | deps, ATOM, refs=(array.code,))
+    outside = ", True" if may_leave(lowerer.program, node.name, node.index) else ""
+    code = f"_spread({array.code}, ({places}), {len(axes)}{outside})"
+    return Operand(code, axes, array.deps | deps, ATOM, refs=(array.code,))
 
 
 def place_arrays(
@@ -176,10 +190,8 @@ def place_arrays(
     """Source of the whole-number places, one array each, that broadcast together."""
     operands = [lowerer.whole(p, order) for p in index]
     axes = union([o.axes for o in operands], order)
-    code = ", ".join(align(replace(o, deps=frozenset()), axes) for o in operands)
     deps = frozenset().union(*(o.deps for o in operands))
-    padded = [f"np.asarray({c})" if c.isdigit() else c for c in code.split(", ")] if not axes else [code]
-    return ", ".join(padded) + ",", axes, deps
+    return ", ".join(f"{align(o, axes)}" for o in operands) + ",", axes, deps
 
 
 def number(poly: Poly) -> object:

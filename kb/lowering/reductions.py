@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kb.index import build
 from kb.index.affine import Index, Poly
-from kb.index.nodes import ONE, Bind, Const, Expr, Integral, Mul, Num, Pick, Pow, Read, Test, free_indices
+from kb.index.nodes import (
+    ONE,
+    Bind,
+    Compare,
+    Const,
+    Expr,
+    Integral,
+    Mul,
+    Num,
+    Pick,
+    Pow,
+    Read,
+    Test,
+    free_indices,
+    val,
+)
 from kb.lowering import reads
 from kb.lowering.buffers import Order
 from kb.lowering.contraction import contract, product_of_two, result_axes
@@ -23,11 +39,7 @@ def binder(lowerer: Lowerer, expr: Bind, order: Order) -> Operand:
     inner = natural_order(expr.body, (*order, *(i for i in expr.indices if i not in order)))
     if expr.op == "sum":
         return sum_of(lowerer, expr, order, inner)
-    body = expr.body
-    if expr.conditions:
-        worst = {"max": "-oo", "logsumexp": "-oo", "min": "oo", "prod": ""}[expr.op]
-        filler: Expr = ONE if not worst else Const("oo") if worst == "oo" else build.negative(Const("oo"))
-        body = build.cases([(build.junction("and", expr.conditions), body)], filler)
+    body = masked(expr)
     if expr.op in ("max", "min") and not expr.conditions and isinstance(body, Read):
         made = pooled(lowerer, expr, body)
         if made is not None:
@@ -47,9 +59,19 @@ def binder(lowerer: Lowerer, expr: Bind, order: Order) -> Operand:
     )
 
 
+def masked(expr: Bind | Pick) -> Expr:
+    """The body of a binder where its conditions hold, elsewhere what changes nothing."""
+    if not expr.conditions:
+        return expr.body
+    infinity = Const("oo")
+    filler = {"prod": ONE, "min": infinity}.get(expr.op, build.negative(infinity))
+    return build.cases([(build.junction("and", expr.conditions), expr.body)], filler)
+
+
 def pooled(lowerer: Lowerer, expr: Bind, node: Read) -> Operand | None:
     """The extreme of a window, one axis after the other; None if the read is not through windows."""
-    if node.outside or lowerer.loops or not all(reads.is_affine(p) for p in node.index):
+    guarded = reads.may_leave(lowerer.program, node.name, node.index)
+    if guarded or lowerer.loops or not all(reads.is_affine(p) for p in node.index):
         return None
     found = [reads.moves(p) for p in node.index]
     kept = [[i for i, _ in moved if i not in expr.indices] for _, moved in found]
@@ -114,7 +136,10 @@ def factors(lowerer: Lowerer, expr: Bind, inner: Order) -> list[Operand]:
     if len(args) == 1 and isinstance(args[0], Pow) and args[0].exponent == build.num(2):
         base = lowerer.lower(args[0].base, natural_order(args[0].base, inner))
         base = base if base.code.isidentifier() else lowerer.keep(base, "t")
-        return [base, base]
+        return [base, replace(base, refs=())]  # one reference, written twice
+    args = [a for a in args if a != ONE] or [ONE]
+    if len(args) == 1 and isinstance(args[0], Test):
+        return [lowerer.test(args[0].condition, natural_order(args[0], inner))]
     if len(args) > 2 or expr.conditions:
         groups: dict[frozenset[Index], list[Expr]] = {}
         for arg in args:
@@ -148,16 +173,27 @@ def pick(lowerer: Lowerer, expr: Pick, order: Order) -> Operand:
     """1 at the first extremum; inside a loop over the window, a mask that remembers."""
     if expr in lowerer.hits:
         return lowerer.hits[expr]
-    moved = dict(zip(expr.indices, expr.at, strict=True))
-    body = build.substitute(expr.body, moved)
-    operand = squeeze(lowerer.lower(body, order))
     at = [p.index for p in expr.at]
-    extreme = lowerer.lower(Bind(expr.op, expr.indices, expr.conditions, expr.body), order)
+    extreme_of = Bind(expr.op, expr.indices, expr.conditions, expr.body)
+    computed = any(i is None or i in lowerer.loops or i in free_indices(extreme_of) for i in at)
+    if computed or len(set(at)) < len(at):
+        return elsewhere(lowerer, expr, order)
+    body = build.substitute(masked(expr), dict(zip(expr.indices, expr.at, strict=True)))
+    operand = squeeze(lowerer.lower(body, order))
+    extreme = lowerer.lower(extreme_of, order)
     rest = tuple(i for i in operand.axes if i is not None and i not in at)
     where = ", ".join(str(operand.axes.index(i) - len(operand.axes)) for i in at)
     lowered = lowerer.aligned(extreme, rest)
     code = f"_first({operand.code}, {lowered.code}, ({where},))"
     return Operand(code, operand.axes, operand.deps, fresh=True, refs=operand.refs)
+
+
+def elsewhere(lowerer: Lowerer, expr: Pick, order: Order) -> Operand:
+    """A pick at a computed place: all picks, and of those the one at that place."""
+    own = tuple(i.fresh() for i in expr.indices)
+    equal = tuple(Compare("==", val(p), val(Poly.of(i))) for p, i in zip(expr.at, own, strict=True))
+    everywhere = Pick(expr.op, expr.indices, expr.conditions, expr.body, tuple(Poly.of(i) for i in own))
+    return binder(lowerer, Bind("sum", own, equal, everywhere), order)
 
 
 def integral(lowerer: Lowerer, expr: Integral, order: Order) -> Operand:

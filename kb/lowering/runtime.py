@@ -410,28 +410,39 @@ def _erf(x: Any) -> Any:
     return np.vectorize(math.erf, otypes=[x.dtype])(x)
 
 
-def _spread(array: Any, places: Any, outside: Any = False) -> Any:
-    """Elements at whole-number places, one array of places for each of the last axes."""
-    sizes = array.shape[array.ndim - len(places) :]
-    if not outside:
-        return array[(..., *places)]
-    inside = np.logical_and.reduce(np.broadcast_arrays(*[(p >= 0) & (p < n) for p, n in zip(places, sizes)]))
-    clipped = [np.clip(p, 0, n - 1) for p, n in zip(places, sizes)]
-    return np.where(inside, array[(..., *clipped)], 0)
+def _spread(array: Any, places: Any, own: Any, outside: Any = False) -> Any:
+    """Elements at whole-number places: one array of places, of ``own`` axes, for each of the last axes.
+
+    Places that are labels may have leading axes, which are those of the array.
+    """
+    places, sizes = np.broadcast_arrays(*places), array.shape[array.ndim - len(places) :]
+    inside = np.logical_and.reduce([(p >= 0) & (p < n) for p, n in zip(places, sizes)])
+    if outside:
+        places = [np.where(inside, p, 0) for p in places]
+    elif not np.all(inside):
+        raise IndexError("a label must be at least 0 and below the number of its classes")
+    found = array[(*_batch(array.shape[: array.ndim - len(places)], places, own), *places)]
+    return np.where(inside, found, 0) if outside else found
 
 
-def _gather_back(shape: Any, dtype: Any, places: Any, value: Any, outside: Any = False) -> Any:
+def _batch(lead: Any, places: Any, own: Any) -> Any:
+    """Subscripts of the leading axes that go with places, which may have leading axes themselves."""
+    if places[0].ndim == own or not lead:
+        return (...,)
+    return tuple(grid.reshape(*lead, *(1,) * own) for grid in np.indices(lead))
+
+
+def _gather_back(shape: Any, dtype: Any, places: Any, own: Any, value: Any, outside: Any = False) -> Any:
     """Zeros to which values were added at whole-number places of the last axes."""
     target = np.zeros(shape, dtype)
-    sizes = shape[len(shape) - len(places) :]
+    lead, sizes = shape[: len(shape) - len(places)], shape[len(shape) - len(places) :]
     places = np.broadcast_arrays(*places)
-    rank = places[0].ndim
-    value = np.broadcast_to(value, (*shape[: len(shape) - len(places)], *places[0].shape)) if rank else value
+    value = np.broadcast_to(value, (*lead, *places[0].shape[places[0].ndim - own :]))
     if outside:
         inside = np.logical_and.reduce([(p >= 0) & (p < n) for p, n in zip(places, sizes)])
         places = [np.where(inside, p, 0) for p in places]
         value = np.where(inside, value, 0)
-    np.add.at(target, (..., *places), value)
+    np.add.at(target, (*_batch(lead, places, own), *places), value)
     return target
 
 
