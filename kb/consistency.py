@@ -1,0 +1,101 @@
+"""What the fields of one entry must say together, each of them being well formed by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kb.errors import Fault, nearest
+from kb.model import Entry, Objective, Symbol
+from kb.source import AT_KEY, shorten
+from kb.vocabulary import DOMAINS
+
+MAX_WORD = 64
+_ABSTRACT = ("function", "law", "reducer")
+
+
+def inconsistencies(entry: Entry) -> Iterator[Fault]:
+    """Faults between the fields of an entry, each of which is well formed by itself."""
+    for symbol in entry.symbols:
+        for key, message in _symbol_faults(symbol):
+            yield Fault(message, f"symbols.{symbol.name}.{key}".removesuffix("."), AT_KEY)
+    yield from _role_faults(entry)
+    yield from _name_faults(entry)
+    lists = {"aliases": entry.aliases, "tags": entry.tags, "related": entry.related, "sources": entry.sources}
+    for field, words in (lists | {"differentiate": entry.differentiate}).items():
+        for position, word in enumerate(words):
+            if word in words[:position]:
+                yield Fault(f"{shorten(word)} stands in this list twice; remove one", f"{field}[{position}]")
+
+
+def _symbol_faults(symbol: Symbol) -> Iterator[tuple[str, str]]:
+    abstract = symbol.kind in _ABSTRACT
+    if symbol.kind == "label" and symbol.classes is None:
+        yield "", "a label selects along a dimension; add 'classes: C'"
+    if symbol.kind != "label" and symbol.classes is not None:
+        yield "classes", "only a symbol of kind label has classes; remove the key, or write 'kind: label'"
+    for key in ("arguments", "instance"):
+        if getattr(symbol, key) and not abstract:
+            yield key, f"only a function, law or reducer has '{key}'; remove the key, or write 'kind: function'"
+    if abstract and symbol.instance is None:
+        yield "", f"a {symbol.kind} needs a concrete instance to be computed; add 'instance: ...'"
+    if symbol.kind in ("function", "law") and not symbol.arguments:
+        yield "", f"a {symbol.kind} has arguments; add 'arguments: [x]'"
+    if symbol.kind == "reducer" and symbol.arguments:
+        yield "arguments", "a reducer takes whatever it reduces; remove the key"
+    if abstract and symbol.role != "input":
+        yield "role", f"a {symbol.kind} is not a value and has no role; remove the key"
+    if symbol.domain != "real" and symbol.kind not in ("real", "integer"):
+        yield "domain", f"a {symbol.kind} has no domain; remove the key"
+    elif DOMAINS[symbol.domain].sums_to_one and not symbol.shape:
+        yield "domain", f"the domain {symbol.domain} needs an axis; add 'shape: [n]'"
+    if symbol.outside is not None and not symbol.shape:
+        yield "outside", "a scalar has no outside; remove the key, or add a shape"
+    if symbol.default is not None and (symbol.role in ("output", "state") or symbol.kind not in ("real", "integer")):
+        yield "default", "only a number that a call passes has a default; remove the key"
+    elif symbol.default is not None and symbol.kind == "integer" and not symbol.default.lstrip("-").isdigit():
+        yield "default", f"an integer has a whole default, not {symbol.default}"
+
+
+def _role_faults(entry: Entry) -> Iterator[Fault]:
+    update = entry.kind == "update"
+    for symbol in entry.symbols:
+        field = f"symbols.{symbol.name}.role"
+        if symbol.role == "state" and not update:
+            yield Fault("only an update has states; write 'kind: update', or another role", field)
+        if symbol.role == "output" and update:
+            yield Fault("an update returns its states; write 'role: state', or leave the symbol out", field)
+    if not entry.outputs and not (update and any(s.role == "output" for s in entry.symbols)):
+        role = "state" if update else "output"
+        yield Fault(
+            f"no symbol is an {role}; add 'role: {role}' to one".replace("an state", "a state"), "symbols", AT_KEY
+        )
+    objective = entry.objective
+    if objective and entry.kind != "objective":
+        yield Fault("only an entry of kind objective has this key; write 'kind: objective'", "objective", AT_KEY)
+    if entry.kind == "objective" and not (objective and (objective.minimize or objective.maximize)):
+        field = "objective" if objective else ""
+        yield Fault("an objective says what it chooses; add 'objective: {minimize: [...]}'", field, AT_KEY)
+
+
+def _name_faults(entry: Entry) -> Iterator[Fault]:
+    names = {symbol.name for symbol in entry.symbols}
+    objective = entry.objective or Objective()
+    uses = {
+        "differentiate": entry.differentiate,
+        "objective.minimize": objective.minimize,
+        "objective.maximize": objective.maximize,
+    }
+    for field, words in uses.items():
+        for position, name in enumerate(words):
+            symbol = entry.symbol(name)
+            if symbol is None:
+                yield Fault(
+                    f"no symbol is called {shorten(name)}{nearest(name[:MAX_WORD], names)}", f"{field}[{position}]"
+                )
+            elif field == "differentiate" and not symbol.is_differentiable:
+                what = "an output" if symbol.role == "output" else f"of kind {symbol.kind}"
+                yield Fault(f"{name!r} is {what} and has no derivative; remove it", f"differentiate[{position}]")
+    if entry.id in entry.aliases:
+        yield Fault("an alias is another name than the id; remove it", f"aliases[{entry.aliases.index(entry.id)}]")
+    if entry.id in entry.related:
+        yield Fault("an entry is not related to itself; remove it", f"related[{entry.related.index(entry.id)}]")

@@ -1,0 +1,69 @@
+"""Which TeX may set a symbol: a whitelist of control words, balanced, with no double scripts."""
+
+from __future__ import annotations
+
+import re
+
+from kb.errors import nearest
+
+MAX_DEPTH = 8
+_CLASHES = {"_": {"_"}, "^": {"^", "'"}, "'": {"^"}}
+_TOKEN = re.compile(r"(?:\\[A-Za-z]+|[A-Za-z0-9+\-*,./|()]|[{}_^'])[ ]*")
+# They apply to what follows; and those that are a sign by themselves.
+_ACCENTS = (
+    "hat|bar|tilde|dot|ddot|vec|check|breve|acute|grave|widehat|widetilde|overline|underline"
+    "|mathcal|mathbb|mathbf|mathrm|mathfrak|mathsf|mathit|boldsymbol"
+)
+_SIGNS = (
+    "alpha|beta|gamma|delta|epsilon|varepsilon|zeta|eta|theta|vartheta|iota|kappa|lambda|mu|nu|xi|pi|varpi|rho|varrho"
+    "|sigma|varsigma|tau|upsilon|phi|varphi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Upsilon|Phi|Psi|Omega"
+    "|ell|hbar|imath|jmath|Re|Im|aleph|nabla|partial|infty|prime|star|ast|dagger|ddagger|top|bot|perp|parallel|circ"
+    "|bullet|cdot|times|odot|otimes|oplus|pm|mp|sim|approx|emptyset|ldots|cdots"
+)
+
+
+def glyph_fault(text: str) -> tuple[str, int] | None:
+    """Why TeX may not have ``text`` in math mode, and the offset of the reason; None if it may.
+
+    Nothing that could do more than print passes, and nothing that TeX itself would refuse.
+    """
+    accents, signs = _ACCENTS.split("|"), _SIGNS.split("|")
+    outer: list[set[str]] = []  # of every open brace, the scripts of the base that it belongs to
+    scripts: set[str] = set()  # of the present base
+    waits = "{"  # what something must still follow: an open brace, a script or an accent
+    at = 0
+    while at < len(text):
+        start, match = at, _TOKEN.match(text, at)
+        if match is None:
+            return f"{text[at]!r} cannot stand in a glyph; use letters and control words such as \\alpha", at
+        token, at = match.group().strip(), match.end()
+        if token in ("_", "^", "'"):
+            if waits or scripts & _CLASHES[token]:
+                return f"this {token!r} follows nothing, or a second script; put scripts into one pair of braces", start
+            scripts.add(token)
+            waits = "" if token == "'" else "script"
+        elif token == "}":
+            if waits or not outer:
+                return "this '}' closes nothing, or nothing stands before it; remove it", start
+            scripts = outer.pop()
+        else:
+            if waits != "script":
+                scripts = set()
+            word = token[1:]
+            if token == "{":
+                outer.append(scripts)
+                scripts, waits = set(), "{"
+            elif word in accents:
+                if waits in ("script", "accent"):
+                    return f"put {token} and what it applies to in braces", start
+                waits = "accent"
+            elif word and word not in signs:
+                hint = nearest(word[:64], accents + signs)
+                return f"the control word {token[:40]} is not allowed in a glyph{hint or '; use a letter'}", start
+            else:
+                waits = ""
+        if len(outer) > MAX_DEPTH:
+            return f"this glyph is nested deeper than {MAX_DEPTH} levels; write it more simply", start
+    if outer or waits:
+        return "this glyph ends too early; close its braces, and write what its last command applies to", len(text)
+    return None
