@@ -1,0 +1,23 @@
+"""Formulas for people: LaTeX, Unicode text, and text made harmless for each format."""
+
+from __future__ import annotations
+
+from kb.printing.escape import docstring, escape_html, escape_markdown, escape_tex, python_string
+from kb.printing.glyphs import Context, symbol_latex, symbol_text
+from kb.printing.latex import latex, latex_lines
+from kb.printing.text import text, text_lines
+
+__all__ = [
+    "Context",
+    "docstring",
+    "escape_html",
+    "escape_markdown",
+    "escape_tex",
+    "latex",
+    "latex_lines",
+    "python_string",
+    "symbol_latex",
+    "symbol_text",
+    "text",
+    "text_lines",
+]

@@ -1,0 +1,206 @@
+"""Chains of matrix products, and how the factors of a sum contract into them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kb import tree
+from kb.index.affine import Index
+from kb.printing.trees import product_of
+
+Axes = tuple[Index, ...]
+
+
+class NoMatrixForm(Exception):
+    """The expression has no form in matrix notation."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """One matrix or vector of a chain, as it stands or transposed."""
+
+    node: tree.Node
+    axes: Axes
+
+    def turned(self) -> Link:
+        """The transpose."""
+        return Link(transposed(self.node), self.axes[::-1])
+
+
+@dataclass(frozen=True)
+class Part:
+    """A factor over at most two axes: a chain of matrix products, its ends being the axes."""
+
+    links: tuple[Link, ...]
+    axes: Axes
+
+    def turned(self) -> Part:
+        """The same chain, transposed as a whole."""
+        return Part(tuple(link.turned() for link in reversed(self.links)), self.axes[::-1])
+
+    def over(self, axes: Axes) -> tree.Node:
+        """The chain as a tree, its axes in this order."""
+        part = self if self.axes == axes else self.turned()
+        nodes = [link.node for link in part.links]
+        return nodes[0] if len(nodes) == 1 else tree.Chain(tuple(nodes), ("@",) * (len(nodes) - 1))
+
+
+def transposed(node: tree.Node) -> tree.Node:
+    """``A.T``; two transpositions cancel."""
+    return node.operand if isinstance(node, tree.Transpose) else tree.Transpose(node)
+
+
+@dataclass(frozen=True, slots=True)
+class Quotient(tree.Node):
+    """A divisor that waits for what it divides."""
+
+    divisor: tree.Node
+
+
+def scaled_chain(above: Sequence[tree.Node], chain: tree.Chain, below: Sequence[tree.Node]) -> tree.Node:
+    """``2*A @ B/n`` as one chain."""
+    operands, operators = chain.operands, chain.operators
+    if above:
+        front = product_of(above)
+        inner = front.operands if isinstance(front, tree.Chain) else (front,)
+        signs = front.operators if isinstance(front, tree.Chain) else ()
+        operands, operators = (*inner, *operands), (*signs, "*", *operators)
+    if below:
+        operands, operators = (*operands, product_of(below)), (*operators, "/")
+    return tree.Chain(operands, operators)
+
+
+def single(node: tree.Node, axes: Axes) -> Part:
+    return Part((Link(node, axes),), axes)
+
+
+def over_one(part: Part) -> Part:
+    return single(product_of([], [part.over(part.axes)]), part.axes)
+
+
+def joined_twins(parts: list[Part]) -> list[Part]:
+    """Parts over the same axes become one elementwise product."""
+    groups: dict[frozenset[Index], list[Part]] = {}
+    for part in parts:
+        groups.setdefault(frozenset(part.axes), []).append(part)
+    joined: list[Part] = []
+    for found in groups.values():
+        if len(found) == 1:
+            joined += found
+            continue
+        plain = next((p for p in found if not isinstance(p.links[0].node, tree.Transpose)), found[0])
+        joined.append(single(times([p.over(plain.axes) for p in found]), plain.axes))
+    return joined
+
+
+def times(nodes: Sequence[tree.Node]) -> tree.Node:
+    """An elementwise product; what is a divisor goes below."""
+    above = [n for n in nodes if not isinstance(n, Quotient)]
+    below = [n.divisor for n in nodes if isinstance(n, Quotient)]
+    return product_of(above, below)
+
+
+def sum_over(index: Index, parts: list[Part], pending: Sequence[Index], axes: Axes) -> list[Part]:
+    """Sum over one index: a matrix product of two parts, or a sum of one."""
+    meeting = [p for p in parts if index in p.axes]
+    others = [p for p in parts if index not in p.axes]
+    if len(meeting) == 3:
+        meeting = _with_vector(index, meeting)
+    if len(meeting) == 1:
+        return [*others, _summed(index, meeting[0])]
+    if len(meeting) != 2:
+        raise NoMatrixForm
+    left, right = sorted(meeting, key=lambda p: _side(index, p, axes))
+    return [*others, _matrix_product(index, left, right)]
+
+
+def _with_vector(index: Index, meeting: list[Part]) -> list[Part]:
+    """A vector beside two matrices scales the last axis of one of them."""
+    vectors = [p for p in meeting if len(p.axes) == 1]
+    matrices = [p for p in meeting if len(p.axes) == 2]
+    if len(vectors) != 1 or len(matrices) != 2 or _is_upright(vectors[0]):
+        raise NoMatrixForm
+    wide = next((m for m in matrices if m.axes[-1] is index), matrices[0].turned())
+    other = next(m for m in matrices if set(m.axes) != set(wide.axes))
+    wide = wide if wide.axes[-1] is index else wide.turned()
+    return [single(times([wide.over(wide.axes), vectors[0].over((index,))]), wide.axes), other]
+
+
+def _side(index: Index, part: Part, axes: Axes) -> tuple[int, int]:
+    """Which part stands on the left: matrices before vectors, the row axis of the result first."""
+    if len(part.axes) == 1:
+        return (1, 0)
+    outer = part.axes[0] if part.axes[1] is index else part.axes[1]
+    return (0, axes.index(outer) if outer in axes else int(part.axes[0] is index))
+
+
+def _matrix_product(index: Index, left: Part, right: Part) -> Part:
+    """``left @ right`` over their common index."""
+    if len(left.axes) == 2:
+        left = left if left.axes[1] is index else left.turned()
+    if len(right.axes) == 2:
+        right = right if right.axes[0] is index else right.turned()
+    ends = tuple(i for i in (*left.axes, *right.axes) if i is not index)
+    links = left.links
+    if len(left.axes) == 1:
+        links = left.turned().links if len(left.links) > 1 else (Link(transposed(left.links[0].node), left.axes),)
+    return Part((*links, *right.links), ends)
+
+
+def _summed(index: Index, part: Part) -> Part:
+    """The sum over one axis of a single part."""
+    node = part.over(part.axes)
+    if len(part.axes) == 1:
+        inner = node.arguments[0] if isinstance(node, tree.Call) and node.function in ("rowsum", "colsum") else node
+        return single(tree.Call("sum", (inner,)), ())
+    rest = tuple(i for i in part.axes if i is not index)
+    word = "rowsum" if part.axes[1] is index else "colsum"
+    return single(tree.Call(word, (node,)), rest)
+
+
+def placed(parts: list[Part], axes: Axes, partial: bool) -> tree.Node | None:
+    """What remains after contraction, as one product over the axes."""
+    if any(set(p.axes) - set(axes) for p in parts):
+        raise NoMatrixForm
+    scalars = [p.over(()) for p in parts if not p.axes]
+    arrays = [p for p in parts if p.axes]
+    if not arrays:
+        if axes and not partial:
+            raise NoMatrixForm
+        return times(scalars) if scalars else None
+    if len(axes) == 1:
+        return times([*scalars, *(p.over(axes) for p in arrays)])
+    return _two_axes(scalars, arrays, axes, partial)
+
+
+def _two_axes(scalars: list[tree.Node], arrays: list[Part], axes: Axes, partial: bool) -> tree.Node:
+    rows = [p for p in arrays if p.axes == axes[:1]]
+    columns = [p for p in arrays if p.axes == axes[1:]]
+    full = [p for p in arrays if len(p.axes) == 2]
+    if len(full) == 1 and _word(full[0]) == "eye" and (rows or columns):
+        return times([*scalars, tree.Call("diag", (times([p.over(p.axes) for p in (*rows, *columns)]),))])
+    if full or (partial and not (rows and columns)):
+        square = axes[0].size == axes[1].size
+        if (square and columns) or any(_word(p) != "rowsum" for p in rows) or any(map(_is_upright, columns)):
+            raise NoMatrixForm
+        return times([*scalars, *(p.over(axes) for p in full), *(p.over(p.axes) for p in (*rows, *columns))])
+    if not rows or not columns or any(isinstance(p.links[0].node, Quotient) for p in arrays):
+        raise NoMatrixForm
+    left = rows[0] if len(rows) == 1 else single(times([p.over(p.axes) for p in rows]), axes[:1])
+    right = columns[0] if len(columns) == 1 else single(times([p.over(p.axes) for p in columns]), axes[1:])
+    links = (*left.links, *right.turned().links)
+    chain = tree.Chain(tuple(link.node for link in links), ("@",) * (len(links) - 1))
+    return scaled_chain(scalars, chain, []) if scalars else chain
+
+
+def _is_upright(part: Part) -> bool:
+    """Whether a vector stands as a column beside a matrix: it is made of row sums."""
+    calls = (n for link in part.links for n in tree.walk(link.node) if isinstance(n, tree.Call))
+    return any(call.function == "rowsum" for call in calls)
+
+
+def _word(part: Part) -> str:
+    """The function of a part that is a single call."""
+    node = part.links[0].node
+    return node.function if len(part.links) == 1 and isinstance(node, tree.Call) else ""

@@ -1,0 +1,419 @@
+"""Decisions that all printers share: what is a fraction, which product is elementwise, what binds what.
+
+A chain of the tree, ``a*b/c@d``, is read from left to right; people write a fraction, a matrix
+product, an elementwise product. ``arrange`` turns the one into the other, keeping the author's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from kb.errors import LanguageError
+from kb.parser import parse_expression
+from kb.printing.glyphs import Context
+from kb.printing.ranks import is_row, product_rank, rank
+from kb.tree import (
+    Array,
+    Call,
+    Cases,
+    Chain,
+    Claim,
+    Comparison,
+    Element,
+    Name,
+    Negative,
+    Node,
+    Number,
+    Power,
+    Step,
+    Transpose,
+    walk,
+)
+
+SCALAR, HADAMARD, MATRIX = "scalar", "hadamard", "matrix"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Factors side by side; ``joints`` says how each touches the next."""
+
+    factors: tuple[Item, ...]
+    joints: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fraction:
+    """One thing over another."""
+
+    numerator: Item
+    denominator: Item
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The largest integer not above the content."""
+
+    content: Item
+
+
+@dataclass(frozen=True, slots=True)
+class Modulo:
+    """The rest of a division."""
+
+    left: Item
+    right: Item
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A minus in front of a whole product."""
+
+    content: Item
+
+
+Item = Node | Product | Fraction | Floor | Modulo | Signed
+
+ONE = Number("1")
+
+
+@dataclass
+class _Run:
+    """The product read so far, and what it is to be divided by."""
+
+    context: Context
+    factors: list[Item] = field(default_factory=list)
+    joints: list[str] = field(default_factory=list)
+    below: list[Item] = field(default_factory=list)
+    rank: int = 0
+    below_rank: int = 0
+
+    def product(self) -> Item:
+        """What has been read, the division included."""
+        self.divide()
+        return _product(self.factors, self.joints)
+
+    def divide(self) -> None:
+        """Turn the pending denominators into a fraction; what is large stays beside it."""
+        if not self.below:
+            return
+        joint = HADAMARD if self.below_rank else SCALAR
+        below = _product(self.below, [joint] * (len(self.below) - 1))
+        keep = self._large() if not self.below_rank and not tall(below) else len(self.factors)
+        above = self.factors[:keep]
+        fraction = Fraction(_product(above, self.joints[: max(keep - 1, 0)]) if above else ONE, below)
+        self.joints = [SCALAR, *self.joints[keep:]] if keep < len(self.factors) else []
+        self.factors = [fraction, *self.factors[keep:]]
+        self.below, self.below_rank = [], 0
+
+    def _large(self) -> int:
+        """The position of the first factor too large for a numerator, if it may leave it."""
+        number = all(isinstance(b, Number) for b in self.below)
+        for at, factor in enumerate(self.factors):
+            if large(factor) or (number and isinstance(factor, Call) and len(factor.arguments) > 1):
+                return at if all(j == SCALAR for j in self.joints[:at]) else len(self.factors)
+        return len(self.factors)
+
+    def multiply(self, item: Item, joint: str) -> None:
+        """Append a factor; a run of another kind of product becomes one factor first."""
+        self.divide()
+        other = {HADAMARD: MATRIX, MATRIX: HADAMARD}.get(joint)
+        if other in self.joints:
+            self.factors, self.joints = [_product(self.factors, self.joints)], []
+        inner = item.joints if isinstance(item, Product) else ()
+        kinds = {joint, *inner, *self.joints} - {SCALAR}
+        self.joints.append(joint)
+        if isinstance(item, Product) and joint != MATRIX and len(kinds) <= 1:
+            self.factors += item.factors
+            self.joints += inner
+        else:
+            self.factors.append(item)
+
+
+def _product(factors: Iterable[Item], joints: Iterable[str]) -> Item:
+    factors = tuple(factors)
+    return factors[0] if len(factors) == 1 else Product(factors, tuple(joints))
+
+
+def arrange(chain: Chain, context: Context) -> Item:
+    """A chain of ``* / // % @`` as people set it."""
+    first, *rest = chain.operands
+    whole = {"//", "%"} & set(chain.operators)
+    if isinstance(first, Negative) and not whole:
+        positive = Chain((first.operand, *rest), chain.operators)
+        return Signed(arrange(positive, context))
+    run = _Run(context, rank=rank(first, context))
+    inner = _operand(first, context)
+    if isinstance(inner, Product):
+        run.factors, run.joints = list(inner.factors), list(inner.joints)
+    else:
+        run.factors = [inner]
+    if _begins_dot_product(chain, context):
+        run.factors, run.joints = [Transpose(first)], []
+    for operator, operand in zip(chain.operators, rest, strict=True):
+        _extend(run, operator, operand)
+    return run.product()
+
+
+def _extend(run: _Run, operator: str, operand: Node) -> None:
+    own = rank(operand, run.context)
+    item = _operand(operand, run.context)
+    if operator == "/":
+        run.below.append(item)
+        run.below_rank = max(run.below_rank, own)
+        run.rank = max(run.rank, own)
+    elif operator == "//":
+        run.factors, run.joints = [Floor(Fraction(run.product(), item))], []
+    elif operator == "%":
+        run.factors, run.joints = [Modulo(run.product(), item)], []
+    elif operator == "@":
+        run.multiply(item, MATRIX)
+        run.rank = 2 if is_row(operand, run.context) else product_rank(run.rank, own)
+    else:
+        run.multiply(item, HADAMARD if run.rank and own else SCALAR)
+        run.rank = max(run.rank, own)
+
+
+def _begins_dot_product(chain: Chain, context: Context) -> bool:
+    """Whether the chain begins with a vector whose product with what follows is a number."""
+    first = chain.operands[0]
+    if rank(first, context) != 1 or is_row(first, context):
+        return False
+    for operator, operand in zip(chain.operators, chain.operands[1:], strict=True):
+        if operator != "@" or is_row(operand, context):
+            return False
+        if rank(operand, context) == 1:
+            return True
+    return False
+
+
+def _operand(node: Node, context: Context) -> Item:
+    if isinstance(node, Chain) and node.operators[0] not in "+-":
+        return arrange(node, context)
+    return node
+
+
+def tall(item: Item) -> bool:
+    """Whether the thing is taller than a line in a displayed formula."""
+    match item:
+        case Fraction() | Cases() | Array():
+            return True
+        case Product(factors, _):
+            return any(map(tall, factors))
+        case Floor(content) | Signed(content):
+            return tall(content)
+        case Modulo(left, right):
+            return tall(left) or tall(right)
+        case Element(base, _):
+            return tall(base)
+        case Call("exp", (argument,)) if is_short(argument):
+            return False
+        case Call(function, arguments):
+            own = function in ("integral", "d", "vjp", "prod", "mean", "sum")
+            return (own and len(arguments) > 1) or any(map(tall, arguments))
+        case Chain(_, operators) if "/" in operators or "//" in operators:
+            return True
+    kept = [item.base] if hasattr(item, "base") else list(item.children()) if isinstance(item, Node) else []
+    return any(map(tall, kept))
+
+
+def large(item: Item) -> bool:
+    """Whether a careful author would write the factor beside a fraction rather than on top of it."""
+    match item:
+        case Call(function, arguments):
+            if function in ("sum", "mean", "prod", "integral", "E") and len(arguments) > 1:
+                return True
+            if function in ("sqrt", "abs", "norm", "d"):
+                return False
+            return any(map(tall, arguments)) and not (function == "exp" and is_short(arguments[0]))
+        case Chain(_, operators):
+            return operators[0] in "+-" and tall(item)
+        case Array():
+            return True
+    return False
+
+
+def is_quotient(node: Node) -> bool:
+    """Whether the node is one plain symbol or number over another: ``z/tau``."""
+    return (
+        isinstance(node, Chain)
+        and node.operators == ("/",)
+        and all(isinstance(o, (Name, Number)) or (isinstance(o, Element) and not tall(o)) for o in node.operands)
+    )
+
+
+def is_short(argument: Node) -> bool:
+    """Whether an exponent stays readable: a few symbols, at most one plain quotient, no binder."""
+    leaves = 0
+    for node in walk(argument):
+        if isinstance(node, (Cases, Array)) or (isinstance(node, Call) and node.function not in ("abs", "sqrt")):
+            return False
+        if isinstance(node, Chain) and "/" in node.operators and (node is not argument or not is_quotient(node)):
+            return False
+        leaves += isinstance(node, (Name, Number))
+    return leaves <= 5
+
+
+@dataclass(frozen=True, slots=True)
+class Binder:
+    """A reduction over indices: its body, the indices it names, and the conditions on them."""
+
+    body: Node
+    indices: tuple[Name, ...]
+    conditions: tuple[Node, ...]
+
+    def limits(self) -> tuple[list[Name], list[Node]]:
+        """The indices that no condition introduces by itself, and all conditions."""
+        introduced = {side.id for c in self.conditions for side in _sides(c) if isinstance(side, Name)}
+        return [i for i in self.indices if i.id not in introduced], list(self.conditions)
+
+    def separates(self) -> bool:
+        """Whether a condition speaks about an index that is listed: "u such that ..."."""
+        listed = {i.id for i in self.limits()[0]}
+        return any(isinstance(n, Name) and n.id in listed for c in self.conditions for n in walk(c))
+
+
+def _sides(condition: Node) -> tuple[Node, ...]:
+    return (condition.left, condition.right) if isinstance(condition, Comparison) else ()
+
+
+_ALWAYS = {"sum", "mean", "prod", "argmax", "argmin", "logsumexp"}
+_SOMETIMES = {"max", "min", "concat"}
+
+
+def binder(call: Call, context: Context) -> Binder | None:
+    """The call as a reduction over indices, or None where it takes values (``max(0, z)``)."""
+    body, *rest = call.arguments or (ONE,)
+    indices = tuple(a for a in rest if isinstance(a, Name))
+    conditions = tuple(a for a in rest if not isinstance(a, Name))
+    if not indices and not conditions:
+        return None
+    reducer = context.kinds.get(call.function) == "reducer" or any(isinstance(c, Comparison) for c in conditions)
+    if call.function in _ALWAYS or reducer:
+        return Binder(body, indices, conditions)
+    if call.function in _SOMETIMES and not conditions and all(_binds(i.id, body, context) for i in indices):
+        return Binder(body, indices, conditions)
+    return None
+
+
+def _binds(index: str, body: Node, context: Context) -> bool:
+    if context.kinds.get(index) == "index":
+        return True
+    subscripts = (i for n in walk(body) if isinstance(n, Element) for i in n.indices)
+    return any(isinstance(n, Name) and n.id == index for i in subscripts for n in walk(i))
+
+
+def count(found: Binder, context: Context) -> Node | None:
+    """The number of terms of a reduction, where it is known: ``N``, ``k**2``, ``m*n``."""
+    counts = sizes(found, context)
+    if not counts:
+        return None
+    if len(counts) == 1:
+        return counts[0]
+    if all(c == counts[0] for c in counts):
+        return Power(counts[0], Number(str(len(counts))))
+    return Chain(tuple(counts), ("*",) * (len(counts) - 1))
+
+
+def sizes(found: Binder, context: Context) -> list[Node] | None:
+    """The number of values of each index, where that is known without counting."""
+    counts: list[Node] = []
+    for index in found.indices:
+        about = [c for c in found.conditions if any(isinstance(n, Name) and n.id == index.id for n in walk(c))]
+        match about:
+            case []:
+                size = index_range(index.id, context)
+            case [Comparison("<", Name(id), limit)] if id == index.id and not _mentions(limit, found.indices):
+                size = limit
+            case _:
+                size = None
+        if size is None:
+            return None
+        counts.append(size)
+    return counts
+
+
+def _mentions(node: Node, indices: tuple[Name, ...]) -> bool:
+    known = {i.id for i in indices}
+    return any(isinstance(n, Name) and n.id in known for n in walk(node))
+
+
+def index_range(index: str, context: Context) -> Node | None:
+    """The size of the dimension that an index runs over, where it is known."""
+    text = context.ranges.get(index)
+    if text is None:
+        return None
+    try:
+        return parse_expression(text)
+    except LanguageError:
+        return None
+
+
+def is_bare(index: str, body: Node) -> bool:
+    """Whether the index only ever stands alone as a subscript, so that counting from 1 is the same."""
+    total = sum(isinstance(n, Name) and n.id == index for n in walk(body))
+    alone = 0
+    for node in walk(body):
+        places: tuple[Node, ...] = ()
+        if isinstance(node, Element):
+            places = node.indices
+        elif isinstance(node, Call) and (node.function == "delta" or node.function in _ALWAYS | _SOMETIMES):
+            places = node.arguments if node.function == "delta" else node.arguments[1:]
+        alone += sum(isinstance(p, Name) and p.id == index for p in places)
+    return total == alone
+
+
+def merge_indices(element: Element) -> Element:
+    """``x[i][j]`` as ``x[i, j]``."""
+    while isinstance(element.base, Element):
+        element = Element(element.base.base, element.base.indices + element.indices)
+    return element
+
+
+def law_of(variable: Node, law: Node) -> Node:
+    """The distribution of an expectation without the variable it is about."""
+    match law:
+        case Element(base, (*front, last)) if last == variable:
+            return Element(base, tuple(front)) if front else base
+        case Call(function, (first, *rest)) if first == variable:
+            return Call(function, tuple(rest)) if rest else Name(function)
+    return law
+
+
+def branches(cases: Cases) -> tuple[list[tuple[Node, Node]], Node]:
+    """The (value, condition) pairs of a chain of ``else`` branches, and the value otherwise."""
+    pairs = [(cases.then, cases.condition)]
+    rest = cases.otherwise
+    while isinstance(rest, Cases):
+        pairs.append((rest.then, rest.condition))
+        rest = rest.otherwise
+    return pairs, rest
+
+
+def contexts_in_time(statements: Sequence[Step | Claim], context: Context) -> list[Context]:
+    """For each statement the context that it is read in: states not yet written are of the time before."""
+    if context.time_index is None:
+        return [context] * len(statements)
+    times = dict(context.times)
+    states = {name for name, kind in context.kinds.items() if kind == "state"}
+    times |= dict.fromkeys(states, -1)
+    contexts: list[Context] = []
+    for statement in statements:
+        contexts.append(replace(context, times=dict(times)))
+        times |= dict.fromkeys(states & targets_of(statement), 0)
+    return contexts
+
+
+def targets_of(statement: Step | Claim) -> set[str]:
+    """The names that a statement sets."""
+    targets = statement.targets if isinstance(statement, Step) else ()
+    bases = (t.base if isinstance(t, Element) else t for t in targets)
+    return {b.id for b in bases if isinstance(b, Name)}
+
+
+def context_of_targets(statement: Step, context: Context) -> Context:
+    """The context in which the left side of a step is printed: a state written is the new one."""
+    written = {name for name in targets_of(statement) if context.kinds.get(name) == "state"}
+    if context.time_index is None or not written:
+        return context
+    return replace(context, times={**context.times, **dict.fromkeys(written, 0)})

@@ -1,0 +1,184 @@
+"""The names of a program and its derivatives: their glyphs and ranks, and the letters of their indices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kb import tree
+from kb.index.affine import Poly, format_poly
+from kb.index.nodes import Bind, Fn, Pick, Read, reads, walk
+from kb.index.program import AnyStep, ArrayStep, Program, Step
+from kb.model import Entry
+from kb.parser import parse_statement
+from kb.printing.glyphs import Context, symbol_latex
+from kb.printing.matrix import matrix_notation
+from kb.printing.names import Names, poly_tree
+from kb.printing.reify import reify
+from kb.printing.trees import element
+
+if TYPE_CHECKING:
+    from kb.programs import Programs
+
+_DERIVED = re.compile(r"(?P<base>.+?)(?P<total>_total)?_(?P<mark>bar|dot)(_1)*")
+_LEADING = "ijkl"
+
+
+def names_for(entry: Entry, definition: Program, program: Program | None = None) -> Names:
+    """The scope of an entry's formulas: its names taken, its axes indexed as its definition does.
+
+    ``program`` is derived from the definition and has names of its own.
+    """
+    tensors = {**definition.tensors, **(program.tensors if program is not None else {})}
+    taken = {*tensors, *definition.dimensions, *(s.name for s in entry.symbols)}
+    usual: dict[tuple[str, int], str] = {}
+    ranges: dict[str, set[str]] = {}
+    steps = [s for s in definition.steps if isinstance(s, Step)]
+    for step in steps:
+        _note(usual, step.name, step.target)
+    for step in steps:
+        for read in reads(step.expr):
+            _note(usual, read.name, read.index)
+        bound = [i for n in walk(step.expr) if isinstance(n, (Bind, Pick)) for i in n.indices]
+        for index in (*step.free, *bound):
+            if index.size is not None:
+                ranges.setdefault(index.name, set()).add(format_poly(index.size))
+    for name, tensor in tensors.items():
+        for axis in range(len(tensor.shape)):
+            if (_base(name), axis) in usual:
+                usual.setdefault((name, axis), usual[_base(name), axis])
+    return Names(frozenset(taken), {}, {}, usual, ranges)
+
+
+def _base(name: str) -> str:
+    """The name whose cotangent or tangent a name holds, else the name itself."""
+    found = _DERIVED.fullmatch(name)
+    return found["base"] if found else name
+
+
+def _note(usual: dict[tuple[str, int], str], name: str, places: tuple[Poly, ...]) -> None:
+    for axis, place in enumerate(places):
+        if place.index is not None:
+            usual.setdefault((name, axis), place.index.name)
+
+
+def context_for(entry: Entry, program: Program, programs: Programs | None = None) -> Context:
+    """What the printers have to know about all names of a program."""
+    ranks = {name: len(tensor.shape) for name, tensor in program.tensors.items()}
+    kinds: dict[str, str] = {}
+    for symbol in entry.symbols:
+        ranks.setdefault(symbol.name, len(symbol.shape))
+        if symbol.kind != "real":
+            kinds[symbol.name] = symbol.kind
+        if symbol.kind == "function":
+            kinds |= {symbol.name + "_prime" * n: "function" for n in (1, 2)}
+    return Context(ranks, _glyphs(entry, program), kinds, signatures=_signatures(entry, programs))
+
+
+def _glyphs(entry: Entry, program: Program) -> dict[str, str]:
+    """Declared glyphs, those of new states, and those of cotangents and tangents of both."""
+    glyphs = {s.name: s.glyph for s in entry.symbols if s.glyph}
+    for public, held in _states(entry, program):
+        glyphs[held] = f"{glyphs.get(public) or symbol_latex(public)}^{{+}}"
+    names = {*program.tensors, *(f"{name}_{mark}" for name in glyphs for mark in ("bar", "dot"))}
+    marked = {name: found for name in sorted(names) if (found := _DERIVED.fullmatch(name)) and found["base"] in glyphs}
+    for name, found in marked.items():
+        glyphs[name] = _marked(glyphs[found["base"]], found["mark"], bool(found["total"]))
+    return glyphs
+
+
+def _states(entry: Entry, program: Program) -> list[tuple[str, str]]:
+    """The states of an update and the steps that hold their new values."""
+    states = [s.name for s in entry.symbols if s.role == "state"]
+    return [(s, f"{s}_next") for s in states if f"{s}_next" in program.tensors]
+
+
+def _marked(glyph: str, mark: str, total: bool) -> str:
+    """A bar or a dot over a glyph, under its ``+``."""
+    base, plus, _ = glyph.partition("^{+}")
+    accent = {"bar": r"\bar", "dot": r"\dot"}[mark]
+    return f"{accent}{{{base}}}" + (r"_{\mathrm{total}}" if total else "") + plus
+
+
+def _signatures(entry: Entry, programs: Programs | None) -> Mapping[str, tuple[tuple[int, ...], int]]:
+    """Axes of the arguments and results of the entries that the definition calls."""
+    if programs is None:
+        return {}
+    found: dict[str, tuple[tuple[int, ...], int]] = {}
+    for text in entry.define:
+        for node in tree.walk(parse_statement(text)):
+            callee = programs.entries.get(node.function) if isinstance(node, tree.Call) else None
+            if callee is not None:
+                outputs = callee.outputs
+                result = len(outputs[0].shape) if outputs else 0
+                found[callee.id] = tuple(len(a.shape) for a in callee.arguments), result
+    return found
+
+
+def with_ranges(context: Context, names: Names) -> Context:
+    """The context with the range of every index letter that runs over one range only."""
+    return replace(context, ranges={name: min(sizes) for name, sizes in names.ranges.items() if len(sizes) == 1})
+
+
+def authored(entry: Entry) -> dict[str, list[tree.Step]]:
+    """The steps as the entry states them, by the names that they set; an update's are shown from index form."""
+    found: dict[str, list[tree.Step]] = {}
+    for text in entry.define if entry.kind != "update" else ():
+        statement = parse_statement(text)
+        if isinstance(statement, tree.Step):
+            for target in statement.targets:
+                base = target.base if isinstance(target, tree.Element) else target
+                if isinstance(base, tree.Name):
+                    found.setdefault(base.id, []).append(statement)
+    return found
+
+
+def borrowed(step: AnyStep, entry: Entry, programs: Programs | None) -> tree.Step | None:
+    """The step as an entry that is called states it: the same name, read from the same names, the same operations.
+
+    On more axes than there it maps over the leading ones, as calls of entries do.
+    """
+    if programs is None or not isinstance(step, Step) or entry.id not in programs.entries:
+        return None
+    for callee in programs.requirements(entry.id):
+        program = programs.elaborated(callee).program
+        if callee == entry.id or program is None:
+            continue
+        own = [s for s in program.definitions(step.name) if isinstance(s, Step)]
+        for statement in authored(programs.entries[callee]).get(step.name, ()):
+            same = len(own) == 1 and _operations(own[0]) == _operations(step)
+            if same and isinstance(statement.targets[0], tree.Name) and tree.names(statement.value) == step.inputs:
+                return statement
+    return None
+
+
+def _operations(step: Step) -> list[str]:
+    """What a step does to which names, whatever its indices."""
+    return sorted(n.name if isinstance(n, (Read, Fn)) else type(n).__name__ for n in walk(step.expr))
+
+
+def stated_names(entry: Entry, program: Program) -> set[str]:
+    """The steps that the definition of an entry sets, an update's new states by the steps that hold them."""
+    found: set[str] = set()
+    for text in entry.define:
+        statement = parse_statement(text)
+        if isinstance(statement, tree.Step):
+            bases = [t.base if isinstance(t, tree.Element) else t for t in statement.targets]
+            found |= {b.id for b in bases if isinstance(b, tree.Name)}
+    return found | {held for public, held in (*program.returns, *_states(entry, program)) if public in found}
+
+
+def definition_of(step: AnyStep, names: Names, program: Program) -> tuple[tree.Node, tree.Node, Names]:
+    """Both sides of a step, in matrix notation where it has one, and the scope of its indices."""
+    if isinstance(step, ArrayStep):
+        lead = tuple(tree.Name(letter) for letter in _LEADING[: step.lead])
+        return element(step.name, lead), tree.Call(step.operation, (element(step.argument, lead),)), names
+    scope = names.bind_axes(step.name, step.target, step.free)
+    if step.is_plain:
+        matrix = matrix_notation(step.expr, step.free, program, scope)
+        if matrix is not None:
+            lead = (tree.Name(scope.given[step.free[0]]),) if len(step.free) == 3 else ()
+            return element(step.name, lead), matrix, scope
+    return element(step.name, [poly_tree(p, scope) for p in step.target]), reify(step.expr, scope), scope

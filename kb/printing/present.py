@@ -1,0 +1,364 @@
+"""A derivative as people write it: its shapes, the steps it needs, its statements, the constraints used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from kb import tree
+from kb.calculus.constraints import apply_constraints
+from kb.calculus.explicit import partial_program
+from kb.calculus.forward import Partial, jvp, partial
+from kb.calculus.inline import inline_smaller
+from kb.calculus.reverse import vjp
+from kb.calculus.tidy import Tidy, factor
+from kb.index import build
+from kb.index.affine import Atom, Index, Poly, format_poly
+from kb.index.nodes import ZERO, Bind, Condition, Expr, Read, free_indices, val
+from kb.index.program import AnyStep, ArrayStep, Program, Step
+from kb.model import Entry
+from kb.printing.matrix import matrix_notation
+from kb.printing.names import Names, poly_tree
+from kb.printing.notation import authored, borrowed, context_for, definition_of, names_for, stated_names, with_ranges
+from kb.printing.presentation import Line, Presentation, Shape
+from kb.printing.reify import reify
+from kb.printing.trees import element, renamed
+
+if TYPE_CHECKING:
+    from kb.programs import Programs
+
+FORMS = ("partial", "jacobian", "vjp", "jvp", "hessian")
+
+
+def present(
+    entry: Entry, program: Program, form: str, wrt: Sequence[str], programs: Programs | None = None
+) -> Presentation:
+    """A derivative of an entry, for people.
+
+    ``form`` is one of FORMS; ``wrt`` names one symbol, or several for ``vjp`` and ``jvp``. With
+    ``programs`` the claims of the entry are tried: one that states exactly this derivative and
+    follows from the definition is shown instead of the derived form. Raises NotDifferentiable.
+    """
+    maker = _Presenter(entry, program, form, tuple(wrt), programs)
+    made = {"vjp": maker.backward, "jvp": maker.forward, "hessian": maker.second}.get(form, maker.first)
+    return made()
+
+
+class _Presenter:
+    def __init__(
+        self, entry: Entry, program: Program, form: str, wrt: tuple[str, ...], programs: Programs | None
+    ) -> None:
+        self.entry = entry
+        self.program = program
+        self.form = form
+        self.wrt = wrt
+        self.programs = programs
+        self.uses: dict[tree.Claim, None] = {}
+        self.shapes: list[Shape] = []
+
+    def names(self, derived: Program | None = None) -> Names:
+        """A scope for statements, which collects the ranges of its own indices."""
+        return replace(names_for(self.entry, self.program, derived), ranges={})
+
+    @cached_property
+    def laws(self) -> tuple[Any, ...]:
+        """The laws of expectations, for entries that have any."""
+        if self.programs is None or not any("E(" in text for text in self.entry.define):
+            return ()
+        from kb.printing.expectation import laws_of
+
+        return laws_of(self.entry, self.programs)
+
+    def index_notation(self, expr: Expr, scope: Names) -> tree.Node:
+        """The expression in index notation, its expectations as such."""
+        if self.laws:
+            from kb.printing.expectation import with_expectations
+
+            expr, scope = with_expectations(expr, self.laws, scope)
+        return reify(expr, scope)
+
+    # --- partial derivatives --------------------------------------------------------------------
+
+    def first(self) -> Presentation:
+        """The partial derivative, output by output."""
+        symbol = self.wrt[0]
+        names = self.names()
+        self.shapes.append(self.shape_of("symbol", symbol))
+        lines: list[Line] = []
+        for _, held in self.program.returns:
+            quotient = tree.Call("d", (tree.Name(held), tree.Name(symbol)))
+            sizes = (*self.program.shape(held), *self.program.shape(symbol))
+            self.shapes.append(Shape("derivative", quotient, tuple(map(format_poly, sizes))))
+            for part in partial(self.program, held, symbol):
+                lines.append(self.partial_line(part, held, symbol, names))
+        return self.result(lines, names, self.program)
+
+    def partial_line(self, part: Partial, held: str, symbol: str, names: Names) -> Line:
+        claimed = self.claimed(part, held, symbol, constrained=False)
+        scope = names.bind_axes(held, part.target, part.free).bind_axes(symbol, map(Poly.of, part.wrt), part.wrt)
+        left: tree.Node = self.quotient(part, held, symbol, scope)
+        right = self.index_notation(part.expr, scope)
+        if claimed is not None:
+            left, right, scope = claimed.left, claimed.right, self.renamed(claimed, part, scope)
+        shorter = self.with_constraints(part.expr, right, scope)
+        if shorter is not None:
+            expected = self.claimed(part, held, symbol, constrained=True)
+            if expected is not None and expected.left == left:
+                shorter = expected.right
+        return Line(left, right, shorter)
+
+    def quotient(self, part: Partial, held: str, symbol: str, scope: Names) -> tree.Call:
+        above = element(held, [poly_tree(p, scope) for p in part.target])
+        below = element(symbol, [poly_tree(Poly.of(i), scope) for i in part.wrt])
+        return tree.Call("d", (above, below))
+
+    def claimed(self, part: Partial, held: str, symbol: str, constrained: bool) -> tree.Claim | None:
+        """A claim that states this derivative and is proven, with or without the constraints."""
+        if self.programs is None or part.expr == ZERO:
+            return None
+        from kb.printing.claimed import claimed_form
+
+        claim = claimed_form(self.programs, self.entry, self.public(held), symbol, part, constrained)
+        held_names = {public: name for public, name in self.program.returns if public != name}
+        if claim is None or not held_names:
+            return claim
+        assert isinstance(claim.left, tree.Call)
+        above, below = claim.left.arguments
+        left = tree.Call("d", (renamed(above, held_names), below))
+        return tree.Claim(left, claim.relation, renamed(claim.right, held_names))
+
+    def public(self, held: str) -> str:
+        return next(name for name, step in self.program.returns if step == held)
+
+    def renamed(self, claim: tree.Claim, part: Partial, scope: Names) -> Names:
+        """The part's indices by the letters of the claim."""
+        assert isinstance(claim.left, tree.Call)
+        above, below = (a.indices if isinstance(a, tree.Element) else () for a in claim.left.arguments)
+        given = dict(scope.given)
+        pairs = [*zip(part.target, above, strict=True), *zip(map(Poly.of, part.wrt), below, strict=True)]
+        for place, node in pairs:
+            if place.index is not None and isinstance(node, tree.Name):
+                given[place.index] = node.id
+        return replace(scope, given=given)
+
+    def with_constraints(self, expr: Expr, right: tree.Node, scope: Names) -> tree.Node | None:
+        found, uses = apply_constraints(expr, self.program)
+        if not uses:
+            return None
+        shown = reify(found, scope)
+        if shown == right or len(str(shown)) >= len(str(right)):
+            return None
+        self.uses.update(dict.fromkeys(uses))
+        return shown
+
+    def second(self) -> Presentation:
+        """The second derivatives."""
+        symbol = self.wrt[0]
+        names = self.names()
+        self.shapes.append(self.shape_of("symbol", symbol))
+        lines: list[Line] = []
+        for _, held in self.program.returns:
+            derived, name = partial_program(self.program, held, symbol)
+            own = self.program.shape(symbol)
+            sizes = (*self.program.shape(held), *own, *own)
+            subject = tree.Call("d", (tree.Call("d", (tree.Name(held), tree.Name(symbol))), tree.Name(symbol)))
+            self.shapes.append(Shape("derivative", subject, tuple(map(format_poly, sizes))))
+            for part in partial(derived, name, symbol, strict=False):
+                lines.append(self.second_line(part, held, symbol, names, derived, name))
+        return self.result(lines, names, self.program)
+
+    def second_line(self, part: Partial, held: str, symbol: str, names: Names, derived: Program, name: str) -> Line:
+        count = len(self.program.shape(held))
+        target, first = part.target[:count], part.target[count:]
+        scope = names.bind_axes(held, target, part.free).bind_axes(symbol, first, part.free)
+        scope = scope.bind_axes(symbol, map(Poly.of, part.wrt), part.wrt)
+        above = element(held, [poly_tree(p, scope) for p in target])
+        one = element(symbol, [poly_tree(p, scope) for p in first])
+        two = element(symbol, [poly_tree(Poly.of(i), scope) for i in part.wrt])
+        left = tree.Call("d", (tree.Call("d", (above, one)), two))
+        expr = self.unfolded(part.expr, derived, name)
+        right = self.index_notation(expr, scope)
+        return Line(left, right, self.with_constraints(expr, right, scope))
+
+    def unfolded(self, expr: Expr, derived: Program, name: str) -> Expr:
+        """The second derivative without the first one's name, which nobody knows."""
+        steps = [s for s in derived.definitions(name) if isinstance(s, Step) and s.is_plain]
+        if not steps:
+            return expr
+        step = steps[0]
+
+        def change(read: Read) -> Expr | None:
+            if read.name != name:
+                return None
+            moved: dict[Atom, Poly] = dict(zip(step.free, read.index, strict=True))
+            put: Expr = build.substitute(build.freshen(step.expr), moved)
+            return put
+
+        tidied: Expr = Tidy(self.program)(build.replace_reads(build.freshen(expr), change))
+        return tidied
+
+    # --- passes ---------------------------------------------------------------------------------
+
+    def backward(self) -> Presentation:
+        """The adjoint steps that the gradients need."""
+        found = vjp(self.program, self.wrt)
+        wanted = frozenset(name for name in found.gradients.values() if name is not None)
+        names = self.names(found.program)
+        self.shapes += [self.shape_of("symbol", name) for name in self.wrt]
+        for public, held in found.cotangents.items():
+            step = dict(self.program.returns)[public]
+            self.shapes.append(self.shape_of("cotangent", held, self.program.shape(step)))
+        steps = inline_smaller(found.adjoint, found.program, wanted)
+        lines = self.step_lines(_needed(steps, set(wanted)), names, found.program)
+        for symbol, gradient in found.gradients.items():
+            if gradient != f"{symbol}_bar" and f"{symbol}_bar" not in self.program.tensors:
+                lines.append(self.alias(f"{symbol}_bar", gradient))
+        return self.result(lines, names, found.program)
+
+    def alias(self, name: str, value: str | None) -> Line:
+        """A gradient that is another cotangent, or 0."""
+        return Line(tree.Name(name), tree.Name(value) if value is not None else tree.Number("0"))
+
+    def forward(self) -> Presentation:
+        """The tangent steps that the outputs need."""
+        found = jvp(self.program, self.wrt)
+        names = self.names(found.program)
+        self.shapes += [self.shape_of("symbol", name) for name in self.wrt]
+        for symbol, held in found.tangents.items():
+            self.shapes.append(self.shape_of("tangent", held, self.program.shape(symbol)))
+        own = set(self.program.step_names())
+        steps = [s for s in found.program.steps if s.name not in own and not _is_forward(s)]
+        lines = self.step_lines(steps, names, found.program)
+        for public, tangent in found.results.items():
+            if tangent is None:
+                lines.append(self.alias(f"{dict(self.program.returns)[public]}_dot", None))
+        return self.result(lines, names, found.program)
+
+    def step_lines(self, steps: Sequence[AnyStep], names: Names, program: Program) -> list[Line]:
+        lines: list[Line] = []
+        for name in dict.fromkeys(s.name for s in steps):
+            parts = [s for s in steps if s.name == name]
+            if any(isinstance(s, Step) and s.accumulates for s in parts):
+                parts = [gathered(parts, names)]
+            lines += [self.step_line(s, names, program) for s in parts]
+        return lines
+
+    def step_line(self, step: AnyStep, names: Names, program: Program) -> Line:
+        left, right, scope = definition_of(step, names, program)
+        if isinstance(step, ArrayStep):
+            return Line(left, right)
+        if self.laws:
+            right = self.index_notation(step.expr, scope)
+        found, uses = apply_constraints(step.expr, self.program)
+        if not uses:
+            return Line(left, right)
+        self.uses.update(dict.fromkeys(uses))
+        matrix = matrix_notation(found, step.free, program, scope) if isinstance(left, tree.Name) else None
+        return Line(left, right, matrix if matrix is not None else reify(found, scope))
+
+    # --- what surrounds the statements ----------------------------------------------------------
+
+    def shape_of(self, role: str, name: str, shape: Sequence[Poly] | None = None) -> Shape:
+        sizes = self.program.shape(name) if shape is None else shape
+        return Shape(role, tree.Name(name), tuple(map(format_poly, sizes)))
+
+    def result(self, lines: list[Line], names: Names, program: Program) -> Presentation:
+        defining = names_for(self.entry, self.program, program)
+        before, internal = self.before(lines, defining)
+        plain = context_for(self.entry, program, self.programs)
+        return Presentation(
+            self.entry.id,
+            self.form,
+            self.wrt,
+            tuple(self.shapes),
+            before,
+            internal,
+            tuple(lines),
+            tuple(self.uses),
+            with_ranges(plain, names),
+            with_ranges(plain, defining),
+        )
+
+    def before(self, lines: Sequence[Line], names: Names) -> tuple[tuple[tree.Step, ...], tuple[tree.Step, ...]]:
+        """The definitions of the steps that the lines read, as the entry has them where it does.
+
+        Also those among them that it does not state.
+        """
+        written, stated = authored(self.entry), stated_names(self.entry, self.program)
+        defined = {s.name for s in self.program.steps}
+        wanted = {n for line in lines for n in tree.names(line.right)} & defined
+        found: list[tree.Step] = []
+        internal: list[tree.Step] = []
+        for step in reversed(self.program.steps):
+            if step.name not in wanted:
+                continue
+            made = written.get(step.name)
+            if made is None:
+                made = [self.shown_definition(step, names)]
+                internal += made if step.name not in stated else []
+            found += [m for m in reversed(made) if m not in found]
+            wanted |= {n for m in made for n in tree.names(m.value)} & defined
+        return tuple(reversed(found)), tuple(reversed(internal))
+
+    def shown_definition(self, step: AnyStep, names: Names) -> tree.Step:
+        """A step that the entry does not state: in matrix notation, else as the called entry states it."""
+        left, right, _ = definition_of(step, names, self.program)
+        assert isinstance(left, (tree.Name, tree.Element))
+        if isinstance(step, Step) and isinstance(left, tree.Element) and len(left.indices) == len(step.free):
+            lent = borrowed(step, self.entry, self.programs)
+            if lent is not None:
+                return lent
+        return tree.Step((left,), right)
+
+
+def _needed(steps: Sequence[AnyStep], wanted: set[str]) -> list[AnyStep]:
+    kept: list[AnyStep] = []
+    for step in reversed(steps):
+        if step.name in wanted:
+            kept.append(step)
+            wanted |= step.inputs
+    return kept[::-1]
+
+
+def _is_forward(step: AnyStep) -> bool:
+    return isinstance(step, ArrayStep)
+
+
+def gathered(steps: Sequence[AnyStep], names: Names) -> Step:
+    """Steps that accumulate into one name as a sum, with what is accumulated where as conditions.
+
+    The conditions stay as they are: ``k == s*i + u - p`` says more than its solution and the
+    bounds of that.
+    """
+    first = next(s for s in steps if isinstance(s, Step))
+    used = names.taken | set(names.usual.values())
+    letters = [letter for letter in "abcdefghklmnpqrst" if letter not in used]
+    free = tuple(Index(letter, size) for letter, size in zip(letters, first.shape, strict=False))
+    total = build.add(*(_as_sum(s, free) for s in steps if isinstance(s, Step)))
+    return Step(first.name, free, tuple(Poly.of(i) for i in free), factor(total) or total, first.shape)
+
+
+def _as_sum(step: Step, free: tuple[Index, ...]) -> Expr:
+    moved: dict[Atom, Poly] = {}
+    conditions: list[Condition] = []
+    pending: list[tuple[Poly, Index]] = []
+    for place, own in zip(step.target, free, strict=True):
+        index = place.index
+        if index in step.free and index not in moved and index is not None and index.size == own.size:
+            moved[index] = Poly.of(own)
+        else:
+            pending.append((place, own))
+    rest = {i: i.fresh() for i in step.free if i not in moved}
+    moved |= {i: Poly.of(fresh) for i, fresh in rest.items()}
+    for place, own in pending:
+        conditions.append(build.compare("==", val(place.replace(moved)), val(Poly.of(own))))
+    body: Expr = build.substitute(build.freshen(step.expr), moved)
+    bound = tuple(rest.values())
+    inside = tuple(c for c in conditions if free_indices(c) & set(bound))
+    outside = [build.test(c) for c in conditions if c not in inside]
+    return build.mul(*outside, Bind("sum", bound, inside, body) if bound else body)
+
+
+__all__ = ["FORMS", "Line", "Presentation", "Shape", "gathered", "present"]

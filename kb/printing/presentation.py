@@ -1,0 +1,175 @@
+"""A derivative ready to be printed: shapes, statements, the steps and the constraints behind them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kb import tree
+from kb.printing.glyphs import Context
+from kb.printing.latex import latex
+from kb.printing.text import text
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of what is shown: ``role`` is symbol, cotangent, tangent or derivative."""
+
+    role: str
+    subject: tree.Node
+    sizes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One statement, and what it becomes where the constraints of the symbols hold."""
+
+    left: tree.Node
+    right: tree.Node
+    constrained: tree.Node | None = None
+
+    @property
+    def statement(self) -> tree.Step | tree.Claim:
+        """The line in the language."""
+        if isinstance(self.left, (tree.Name, tree.Element)):
+            return tree.Step((self.left,), self.right)
+        return tree.Claim(self.left, "==", self.right)
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """A derivative ready to be printed.
+
+    ``before`` holds the definitions of the steps that the statements read, ``internal`` those among
+    them that the entry itself does not state (they come from entries that it calls), ``uses`` the
+    constraints behind the ``constrained`` form of a line.
+    """
+
+    entry: str
+    form: str
+    wrt: tuple[str, ...]
+    shapes: tuple[Shape, ...]
+    before: tuple[tree.Step, ...]
+    internal: tuple[tree.Step, ...]
+    content: tuple[Line, ...]
+    uses: tuple[tree.Claim, ...]
+    context: Context
+    defining: Context
+
+    @property
+    def statements(self) -> tuple[tree.Step | tree.Claim, ...]:
+        """The statements in the order in which they are shown."""
+        return tuple(line.statement for line in self.content)
+
+    @property
+    def constrained(self) -> tuple[tree.Step | tree.Claim, ...]:
+        """The statements that the constraints make shorter."""
+        return tuple(Line(c.left, c.constrained).statement for c in self.content if c.constrained is not None)
+
+    # --- text -----------------------------------------------------------------------------------
+
+    def text(self) -> str:
+        """Unicode for a terminal: a line of shapes, the statements, the steps that they read."""
+        lines = _wrapped([self._shape_text(s) for s in self.shapes])
+        because = ", ".join(text(claim, self.context) for claim in self.uses)
+        for line in self.content:
+            left, right = self._left_text(line.left), text(line.right, self.context)
+            lines.append(f"  {left} = {right}")
+            if line.constrained is not None:
+                gap = " " * _width(left)
+                lines.append(f"  {gap} = {text(line.constrained, self.context)}    because {because}")
+        if self.before:
+            lines.append("where")
+            lines += [f"  {text(step, self.defining)}" for step in self.before]
+        return "\n".join(lines)
+
+    def _shape_text(self, shape: Shape) -> str:
+        sizes = f"[{', '.join(shape.sizes)}]" if shape.sizes else "a number"
+        word = f"{shape.role} " if shape.role in ("cotangent", "tangent") else ""
+        return f"{word}{self._left_text(shape.subject)} : {sizes}"
+
+    def _left_text(self, node: tree.Node) -> str:
+        second = _second_derivative(node)
+        if second is None:
+            return text(node, self.context)
+        above, *below = (text(n, self.context) for n in second)
+        if below[0] == below[1]:
+            shown = f"({below[0]})" if below[0][-1] in "⁺²*" else below[0]
+            return f"∂²{above}/∂{shown}²"
+        return f"∂²{above}/(∂{below[0]} ∂{below[1]})"
+
+    # --- LaTeX ----------------------------------------------------------------------------------
+
+    def latex(self) -> str:
+        """The statements below each other, aligned, without dollar signs.
+
+        Steps of entries that are called come first; those that the entry states are not repeated.
+        """
+        rows: list[tuple[str, str]] = []
+        for step in self.internal:
+            targets = r",\, ".join(latex(t, self.defining) for t in step.targets)
+            rows.append((targets, latex(step.value, self.defining)))
+        because = r",\ ".join(latex(claim, self.context) for claim in self.uses)
+        for line in self.content:
+            rows.append((self._left_latex(line.left), latex(line.right, self.context)))
+            if line.constrained is not None:
+                why = rf" \quad \text{{because }} {because}" if because else ""
+                rows.append(("", latex(line.constrained, self.context) + why))
+        if len(rows) == 1:
+            return " = ".join(rows[0])
+        body = " \\\\\n".join(f"{left} &= {right}" for left, right in rows)
+        return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
+
+    def _left_latex(self, node: tree.Node) -> str:
+        second = _second_derivative(node)
+        if second is None:
+            return latex(node, self.context)
+        above, *below = (latex(n, self.context) for n in second)
+        if below[0] == below[1]:
+            shown = rf"\left({below[0]}\right)" if "^" in below[0] else below[0]
+            return rf"\frac{{\partial^2 {above}}}{{\partial {shown}^2}}"
+        return rf"\frac{{\partial^2 {above}}}{{\partial {below[0]} \, \partial {below[1]}}}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data: every formula in the language, in Unicode and in LaTeX."""
+
+        def formula(node: tree.Node) -> dict[str, str]:
+            return {"source": str(node), "text": text(node, self.context), "latex": latex(node, self.context)}
+
+        return {
+            "entry": self.entry,
+            "form": self.form,
+            "wrt": list(self.wrt),
+            "shapes": [{"role": s.role, "name": str(s.subject), "shape": list(s.sizes)} for s in self.shapes],
+            "before": [formula(step) for step in self.before],
+            "internal": [formula(step) for step in self.internal],
+            "statements": [formula(statement) for statement in self.statements],
+            "constrained": [formula(statement) for statement in self.constrained],
+            "uses": [formula(claim) for claim in self.uses],
+        }
+
+
+def _wrapped(items: Sequence[str], width: int = 100, gap: str = "    ") -> list[str]:
+    """Items beside each other, as many as a line takes."""
+    lines: list[str] = []
+    for item in items:
+        if lines and _width(lines[-1] + gap + item) <= width:
+            lines[-1] += gap + item
+        else:
+            lines.append(item)
+    return lines
+
+
+def _second_derivative(node: tree.Node) -> tuple[tree.Node, ...] | None:
+    """The output and both variables of ``d(d(y, x), x)``."""
+    match node:
+        case tree.Call("d", (tree.Call("d", (body, first)), second)):
+            return (body, first, second)
+    return None
+
+
+def _width(shown: str) -> int:
+    """Columns of a text: combining marks take none."""
+    return sum(not unicodedata.combining(c) for c in shown)

@@ -1,0 +1,425 @@
+"""Index form back to a tree of the language, arranged as people write it.
+
+The tree is set by the same printers as a definition, and parses back where it uses words of the
+language only (``iverson`` is a word of the printers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from kb import tree
+from kb.index import build
+from kb.index.affine import Gather, Index, Poly
+from kb.index.nodes import (
+    HALF,
+    ONE,
+    Add,
+    Apply,
+    Bind,
+    Cases,
+    Compare,
+    Condition,
+    Const,
+    Expr,
+    Fn,
+    Integral,
+    Junction,
+    Mul,
+    Negation,
+    Num,
+    Pick,
+    Pow,
+    Read,
+    Several,
+    Stop,
+    Test,
+    Val,
+    Var,
+    Variable,
+    free_indices,
+    num,
+    val,
+    walk,
+)
+from kb.printing.names import Expectation, Names, poly_tree
+from kb.printing.trees import element, negated, number_parts, product_of, renamed, sum_of
+
+
+def reify(expr: Expr, names: Names | None = None) -> tree.Node:
+    """The expression as a tree in index notation."""
+    scope = (names or Names()).bind_free(expr)
+    return Reifier(scope).alone(said_once(expr))
+
+
+@dataclass
+class _Factors:
+    """A product taken apart: its number, what stands above and below the bar, and its tests."""
+
+    number: Fraction = Fraction(1)
+    above: list[Expr] = field(default_factory=list)
+    below: list[Expr] = field(default_factory=list)
+    tests: list[Condition] = field(default_factory=list)
+
+
+class Reifier:
+    """Turns expressions into trees, in one scope of names."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+
+    def inside(self, items: Iterable[Index | Variable], body: Expr) -> Reifier:
+        """The same in the scope of a binder."""
+        return Reifier(self.names.bind(items, body))
+
+    def alone(self, expr: Expr) -> tree.Node:
+        """An expression that stands for itself: here ``a if c else 0`` reads better than a bracket."""
+        found = _take_apart(expr)
+        conditions = [c for c in found.tests if not self.is_delta(c)]
+        if len(conditions) == 1 and not free_indices_only(conditions[0]) and len(found.tests) == 1:
+            rest = _Factors(found.number, found.above, found.below)
+            value = self.product(rest)
+            if not (isinstance(value, tree.Number) and value.text == "0"):
+                return tree.Cases(value, self.condition(conditions[0]), tree.Number("0"))
+        return self.visit(expr)
+
+    def visit(self, expr: Expr) -> tree.Node:
+        """Any expression."""
+        match expr:
+            case Num() | Mul() | Pow() | Test():
+                return self.product(_take_apart(expr))
+            case Add(args=(one, other)) if (chosen := _alternatives(one, other)) is not None:
+                condition, then, otherwise = chosen
+                return tree.Cases(self.visit(then), self.condition(condition), self.visit(otherwise))
+            case Add(args=args):
+                return sum_of([self.signed(a) for a in _in_order(args)])
+            case Const(name=name):
+                return tree.Name(name)
+            case Val(poly=poly):
+                return poly_tree(poly, self.names)
+            case Read(name=name) if name in self.names.expectations:
+                return self.expectation(self.names.expectations[name])
+            case Read(name=name, index=index):
+                return element(self.names.shown.get(name, name), [poly_tree(p, self.names) for p in index])
+            case Var(variable=variable):
+                return tree.Name(self.names.given.get(variable, variable.name))
+            case Fn(name="exp") if (split := _softmax_form(expr)) is not None:
+                return self.product(_Factors(Fraction(1), *split))
+            case Fn(name=name, arg=arg):
+                return tree.Call(name, (self.visit(arg),))
+            case Apply():
+                return self.applied(expr)
+            case Stop(arg=arg):
+                return tree.Call("stop", (self.visit(arg),))
+        return self.binding(expr)
+
+    def binding(self, expr: Expr) -> tree.Node:
+        """What binds an index or a variable, or chooses."""
+        match expr:
+            case Several(op="logsumexp", args=args):
+                terms = [self.signed(build.function("exp", a)) for a in args]
+                return tree.Call("log", (sum_of(terms),))
+            case Several(op=op, args=args):
+                return tree.Call(op, tuple(self.visit(a) for a in args))
+            case Bind(op="logsumexp", indices=indices, conditions=conditions, body=body):
+                total = Bind("sum", indices, conditions, build.function("exp", body))
+                return tree.Call("log", (self.bound("sum", total),))
+            case Bind(op=op):
+                return self.bound(op, expr)
+            case Pick(op=op, indices=indices, conditions=conditions, body=body, at=at):
+                inner = Bind(op, indices, conditions, body)
+                places = tuple(poly_tree(p, self.names) for p in at)
+                left = places[0] if len(places) == 1 else tree.Array(places)
+                return tree.Call("iverson", (tree.Comparison("==", left, self.bound(f"arg{op}", inner)),))
+            case Cases(branches=branches, otherwise=otherwise):
+                node = self.visit(otherwise)
+                for condition, value in reversed(branches):
+                    node = tree.Cases(self.visit(value), self.condition(condition), node)
+                return node
+            case Integral(variable=variable, low=low, high=high, body=body):
+                inner_scope = self.inside([variable], body)
+                name = tree.Name(inner_scope.names.given[variable])
+                return tree.Call("integral", (inner_scope.visit(body), name, self.visit(low), self.visit(high)))
+        raise TypeError(f"not an expression: {expr!r}")
+
+    def signed(self, expr: Expr) -> tuple[bool, tree.Node]:
+        """Whether the term is subtracted, and its absolute form."""
+        found = _positive_sum(_take_apart(expr))
+        negative = found.number < 0
+        return negative, self.product(_Factors(abs(found.number), found.above, found.below, found.tests))
+
+    # --- products -------------------------------------------------------------------------------
+
+    def product(self, found: _Factors) -> tree.Node:
+        """Number, scalars, deltas, the rest and sums last, over the denominators."""
+        found = _without_implied(_positive_sum(found))
+        above, below = number_parts(abs(found.number))
+        op, factors, divisors = _mean(found)
+        ordered = sorted(factors, key=self.place)
+        brackets = self.tests(found.tests)
+        deltas: list[tree.Node] = [b for b in brackets if isinstance(b, tree.Call) and b.function == "delta"]
+        scalars = [f for f in ordered if self.place(f) <= 1]
+        rest = [f for f in ordered if self.place(f) > 1]
+        above += [self.factor(f, op) for f in scalars] + deltas
+        above += [self.factor(f, op) for f in rest]
+        above += [b for b in brackets if b not in deltas]
+        below += [self.factor(f, None) for f in sorted(divisors, key=self.place)]
+        if found.number == 0:
+            return tree.Number("0")
+        node = product_of(above, below)
+        return negated(node) if found.number < 0 else node
+
+    def factor(self, expr: Expr, mean: Expr | None) -> tree.Node:
+        if expr is mean:
+            assert isinstance(expr, Bind)
+            return self.bound("mean", expr)
+        if isinstance(expr, Pow):
+            if expr.exponent == HALF:
+                return tree.Call("sqrt", (self.visit(expr.base),))
+            return tree.Power(self.visit(expr.base), self.visit(expr.exponent))
+        return self.visit(expr)
+
+    def place(self, factor: Expr) -> int:
+        """Where a factor stands: scalars, then arrays, then brackets over several lines, sums last."""
+        if isinstance(factor, (Bind, Integral)):
+            return 4
+        if isinstance(factor, Pick):
+            return 3
+        return 2 if free_indices(factor) or any(isinstance(n, (Bind, Integral)) for n in walk(factor)) else 1
+
+    def tests(self, conditions: Sequence[Condition]) -> list[tree.Node]:
+        """Deltas one by one, all other conditions in one bracket."""
+        deltas: list[tree.Node] = []
+        others: list[Condition] = []
+        for condition in conditions:
+            if self.is_delta(condition):
+                assert isinstance(condition, Compare)
+                sides = sorted((condition.left, condition.right), key=self.delta_rank)
+                deltas.append(tree.Call("delta", tuple(self.visit(s) for s in sides)))
+            else:
+                others.append(condition)
+        if others:
+            deltas.append(tree.Call("iverson", (self.condition(build.junction("and", others)),)))
+        return deltas
+
+    def is_delta(self, condition: Condition) -> bool:
+        """Whether the condition says that two bare indices, or an index and a label, agree."""
+        return (
+            isinstance(condition, Compare)
+            and condition.op == "=="
+            and all(_is_place(side) for side in (condition.left, condition.right))
+        )
+
+    def delta_rank(self, side: Expr) -> int:
+        atom = side.poly.atom if isinstance(side, Val) else None
+        order = list(self.names.given)
+        return order.index(atom) if isinstance(atom, Index) and atom in order else len(order)
+
+    # --- binders --------------------------------------------------------------------------------
+
+    def bound(self, word: str, expr: Bind) -> tree.Call:
+        """``word(body, i, j, conditions)``; a range that no subscript shows is a condition."""
+        scope = self.inside(expr.indices, expr.body)
+        listed: list[tree.Node] = [tree.Name(scope.names.given[i]) for i in expr.indices]
+        seen = {i for n in walk(expr.body) if isinstance(n, Read) for p in n.index if (i := p.index) is not None}
+        for index in expr.indices:
+            if index not in seen and index.size is not None:
+                limit = poly_tree(index.size, scope.names)
+                listed.append(tree.Comparison("<", tree.Name(scope.names.given[index]), limit))
+        listed += [scope.condition(c) for c in expr.conditions]
+        return tree.Call(word, (scope.visit(expr.body), *listed))
+
+    def condition(self, condition: Condition) -> tree.Node:
+        """A condition; comparisons are turned so that what varies stands on the left."""
+        match condition:
+            case Compare(op=op, left=left, right=right):
+                if op in ("<", "<=") and isinstance(left, Num) and not isinstance(right, Num):
+                    return tree.Comparison({"<": ">", "<=": ">="}[op], self.visit(right), self.visit(left))
+                return tree.Comparison(op, self.visit(left), self.visit(right))
+            case Junction(op=op, args=args):
+                return tree.Logic(op, tuple(self.condition(a) for a in args))
+            case Negation(arg=arg):
+                return tree.Not(self.condition(arg))
+        raise TypeError(f"not a condition: {condition!r}")
+
+    def expectation(self, found: Expectation) -> tree.Node:
+        """``E(body, x, law)``."""
+        scope = self.inside([found.variable], found.body)
+        letter = scope.names.given[found.variable]
+        law = renamed(found.law, {found.letter: letter})
+        return tree.Call("E", (scope.visit(found.body), tree.Name(letter), law))
+
+    def applied(self, expr: Apply) -> tree.Node:
+        """``f(x)``, ``f'(x)``, or a partial derivative of a function of several numbers."""
+        args = tuple(self.visit(a) for a in expr.args)
+        total = sum(expr.orders)
+        if len(args) == 1 and total:
+            return tree.Prime(expr.name + "_prime" * (total - 1), args)
+        node: tree.Node = tree.Call(expr.name, args)
+        for order, arg in zip(expr.orders, args, strict=True):
+            for _ in range(order):
+                node = tree.Call("d", (node, arg))
+        return node
+
+
+def _is_place(side: Expr) -> bool:
+    """A bare index, or a label."""
+    return isinstance(side, Val) and isinstance(side.poly.atom, (Index, Gather))
+
+
+def free_indices_only(condition: Condition) -> bool:
+    """Whether the condition speaks about indices and sizes only, not about values."""
+    return not any(isinstance(n, (Read, Var, Pick)) for n in walk(condition))
+
+
+def _in_order(terms: Sequence[Expr]) -> list[Expr]:
+    """Positive terms first; ``1 + exp(-z)`` rather than ``exp(-z) + 1``."""
+    if len(terms) == 2 and isinstance(terms[1], Num) and isinstance(terms[0], Fn) and terms[0].name == "exp":
+        terms = (terms[1], terms[0])
+    return sorted(terms, key=lambda t: _positive_sum(_take_apart(t)).number < 0)
+
+
+def _take_apart(expr: Expr) -> _Factors:
+    found = _Factors()
+    for factor in expr.args if isinstance(expr, Mul) else (expr,):
+        match factor:
+            case Num(value=value):
+                found.number *= value
+            case Test(condition=condition):
+                found.tests.append(condition)
+            case Pow(base=base, exponent=exponent) if build.split_coefficient(exponent)[0] < 0:
+                found.below.append(build.power(base, build.negative(exponent)))
+            case Fn(name="exp") if (split := _softmax_form(factor)) is not None:
+                found.above += split[0]
+                found.below += split[1]
+            case _:
+                found.above.append(factor)
+    return found
+
+
+def _softmax_form(expr: Fn) -> tuple[list[Expr], list[Expr]] | None:
+    """``exp(a - logsumexp(f))`` as ``exp(a)`` over ``sum(exp(f))``."""
+    terms = expr.arg.args if isinstance(expr.arg, Add) else (expr.arg,)
+    above: list[Expr] = []
+    below: list[Expr] = []
+    rest: list[Expr] = []
+    for term in terms:
+        number, core = build.split_coefficient(term)
+        if isinstance(core, Bind) and core.op == "logsumexp" and number in (1, -1):
+            total = Bind("sum", core.indices, core.conditions, build.function("exp", core.body))
+            (above if number == 1 else below).append(total)
+        elif isinstance(core, Several) and core.op == "logsumexp" and number in (1, -1):
+            (above if number == 1 else below).append(Add(tuple(build.function("exp", a) for a in core.args)))
+        else:
+            rest.append(term)
+    if not above and not below:
+        return None
+    kept = build.add(*rest) if rest else None
+    return ([Fn("exp", kept)] if kept is not None else []) + above, below
+
+
+def _positive_sum(found: _Factors) -> _Factors:
+    """``-2*(y - p)`` as ``2*(p - y)``: a minus goes into a sum that has one of its own."""
+    if found.number >= 0:
+        return found
+    for at, factor in enumerate(found.above):
+        turned = _turned(factor)
+        if turned is not None:
+            above = [*found.above[:at], turned, *found.above[at + 1 :]]
+            return _Factors(-found.number, above, found.below, found.tests)
+    return found
+
+
+def _turned(expr: Expr) -> Expr | None:
+    """The negative of an expression, where a sum in it turns round: ``p - y`` for ``y - p``."""
+    match expr:
+        case Add(args=args) if not isinstance(args[0], Num) and any(build.split_coefficient(a)[0] < 0 for a in args):
+            return Add(tuple(build.negative(a) for a in args))
+        case Bind(op="sum", indices=indices, conditions=conditions, body=body):
+            factors = list(body.args) if isinstance(body, Mul) else [body]
+            for at, factor in enumerate(factors):
+                if isinstance(factor, Add) and (turned := _turned(factor)) is not None:
+                    return Bind("sum", indices, conditions, build.mul(*factors[:at], turned, *factors[at + 1 :]))
+    return None
+
+
+def _alternatives(one: Expr, other: Expr) -> tuple[Condition, Expr, Expr] | None:
+    """``[c]*a + [not c]*b`` as a choice: the condition, a and b."""
+    first, second = _take_apart(one), _take_apart(other)
+    if len(first.tests) != 1 or len(second.tests) != 1 or build.negation(first.tests[0]) != second.tests[0]:
+        return None
+    if free_indices_only(first.tests[0]):
+        return None
+    values = []
+    for term in (one, other):
+        factors = term.args if isinstance(term, Mul) else (term,)
+        values.append(build.mul(*(f for f in factors if not isinstance(f, Test))))
+    return first.tests[0], values[0], values[1]
+
+
+def said_once(expr: Expr) -> Expr:
+    """Without tests that a surrounding factor has already made: ``[c]*([c]*a + b)`` is ``[c]*(a + b)``."""
+    if not any(isinstance(n, Mul) and _repeated(n) for n in walk(expr)):
+        return expr
+
+    def visit(node: Expr) -> Expr | None:
+        if not isinstance(node, Mul) or not (repeated := _repeated(node)):
+            return None
+        others = build.mul(*(f for f in node.args if f not in repeated))
+        shorter: Expr = build.transform(others, lambda n: ONE if n in repeated else None)
+        return build.mul(*repeated, shorter)
+
+    found: Expr = build.transform(expr, visit)
+    return found
+
+
+def _repeated(product: Mul) -> list[Expr]:
+    """The tests among the factors that stand inside another factor too."""
+    tests = [f for f in product.args if isinstance(f, Test)]
+    others = [n for f in product.args if not isinstance(f, Test) for n in walk(f)]
+    return [test for test in tests if test in others]
+
+
+def turned_sums(expr: Mul) -> list[Expr]:
+    """The factors of a product, a minus in front put into a sum that has one of its own."""
+    found = _Factors()
+    for factor in expr.args:
+        if isinstance(factor, Num):
+            found.number *= factor.value
+        else:
+            found.above.append(factor)
+    found = _positive_sum(found)
+    return [*([Num(found.number)] if found.number != 1 else []), *found.above]
+
+
+def _without_implied(found: _Factors) -> _Factors:
+    """Tests that a place is in range say nothing new beside the place of a largest value."""
+    picks = [f for f in found.above if isinstance(f, Pick)]
+    implied: list[Condition] = []
+    for pick in picks:
+        for place, index in zip(pick.at, pick.indices, strict=True):
+            implied.append(build.compare("<=", num(0), val(place)))
+            implied.append(build.compare("<", val(place), val(index.extent)))
+    tests = [t for t in found.tests if t not in implied]
+    return replace(found, tests=tests)
+
+
+def _mean(found: _Factors) -> tuple[Bind | None, list[Expr], list[Expr]]:
+    """The sum that together with a divisor is a mean, and the factors above and below that remain."""
+    if abs(found.number) != 1 or len(found.above) != 1:
+        return None, found.above, found.below
+    for factor in found.above:
+        if not (isinstance(factor, Bind) and factor.op == "sum" and not factor.conditions):
+            continue
+        size = Poly.of(1)
+        for index in factor.indices:
+            size = size * index.extent
+        for divisor in found.below:
+            if isinstance(divisor, Val) and divisor.poly == size:
+                return factor, found.above, [d for d in found.below if d is not divisor]
+        sizes = [Val(i.extent) for i in factor.indices]
+        if len(sizes) > 1 and len(set(sizes)) == len(sizes) and all(s in found.below for s in sizes):
+            return factor, found.above, [d for d in found.below if d not in sizes]
+    return None, found.above, found.below

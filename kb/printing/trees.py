@@ -1,0 +1,107 @@
+"""Trees of the language put together as an author would: signs, fractions, elements, other names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from kb import tree
+
+_MOST_DIGITS = 100
+
+
+def element(name: str, indices: Sequence[tree.Node]) -> tree.Name | tree.Element:
+    """``name`` or ``name[i, j]``."""
+    return tree.Element(tree.Name(name), tuple(indices)) if indices else tree.Name(name)
+
+
+def sum_of(terms: Sequence[tuple[bool, tree.Node]]) -> tree.Node:
+    """Terms, each with whether it is subtracted, as one chain."""
+    (negative, first), *rest = terms
+    first = negated(first) if negative else first
+    if not rest:
+        return first
+    operands, operators = [first], []
+    for minus, term in rest:
+        inner_signs: tuple[str, ...] = ()
+        parts: tuple[tree.Node, ...] = (term,)
+        if not minus and isinstance(term, tree.Chain) and term.operators[0] in "+-":
+            parts, inner_signs = term.operands, term.operators
+        operators += ["-" if minus else "+", *inner_signs]
+        operands += parts
+    return tree.Chain(tuple(operands), tuple(operators))
+
+
+def negated(node: tree.Node) -> tree.Node:
+    """The node with a minus, where an author would put it."""
+    if isinstance(node, tree.Chain) and node.operators[0] not in "+-":
+        return tree.Chain((tree.Negative(node.operands[0]), *node.operands[1:]), node.operators)
+    return tree.Negative(node)
+
+
+def product_of(above: Sequence[tree.Node], below: Sequence[tree.Node] = ()) -> tree.Node:
+    """Factors over factors, as one chain with one fraction bar."""
+    over: list[tree.Node] = []
+    under: list[tree.Node] = []
+    for factor in above:
+        match factor:
+            case tree.Chain(operands, operators) if set(operators) == {"*"}:
+                over += operands
+            case tree.Chain((*operands, last), (*operators, "/")) if set(operators) <= {"*"}:
+                over += [o for o in operands if o != tree.Number("1")]
+                under.append(last)
+            case _:
+                over.append(factor)
+    under += below
+    front = tuple(over) or (tree.Number("1"),)
+    signs = ("*",) * (len(front) - 1)
+    front = tuple(sorted(front, key=lambda n: not isinstance(n, tree.Number)))
+    if not under:
+        return front[0] if len(front) == 1 else tree.Chain(front, signs)
+    return tree.Chain((*front, product_of(under)), (*signs, "/"))
+
+
+def number_parts(value: Fraction) -> tuple[list[tree.Node], list[tree.Node]]:
+    """A positive number as what stands above and below the bar; long fractions as decimals."""
+    if value.denominator > _MOST_DIGITS and (decimal := _decimal(value)) is not None:
+        return [tree.Number(decimal)], []
+    above = [] if value.numerator == 1 else [tree.Number(str(value.numerator))]
+    below = [] if value.denominator == 1 else [tree.Number(str(value.denominator))]
+    return list[tree.Node](above), list[tree.Node](below)
+
+
+def _decimal(value: Fraction) -> str | None:
+    for digits in range(1, 31):
+        scaled = value * 10**digits
+        if scaled.denominator == 1:
+            text = f"{scaled.numerator:0{digits + 1}d}"
+            return f"{text[:-digits]}.{text[-digits:]}"
+    return None
+
+
+def renamed(node: tree.Node, names: dict[str, str]) -> tree.Node:
+    """The tree with other names for some values: an update's new states by the steps that hold them."""
+    match node:
+        case tree.Name(id):
+            return tree.Name(names.get(id, id))
+        case tree.Number():
+            return node
+        case tree.Element(base, indices):
+            return tree.Element(renamed(base, names), indices)
+        case tree.Transpose(operand):
+            return tree.Transpose(renamed(operand, names))
+        case tree.Negative(operand):
+            return tree.Negative(renamed(operand, names))
+        case tree.Power(base, exponent):
+            return tree.Power(renamed(base, names), renamed(exponent, names))
+        case tree.Chain(operands, operators):
+            return tree.Chain(tuple(renamed(o, names) for o in operands), operators)
+        case tree.Call(function, arguments, rest):
+            return tree.Call(function, tuple(renamed(a, names) for a in arguments), rest)
+        case tree.Prime(function, arguments):
+            return tree.Prime(function, tuple(renamed(a, names) for a in arguments))
+        case tree.Cases(then, condition, otherwise):
+            return tree.Cases(renamed(then, names), renamed(condition, names), renamed(otherwise, names))
+        case tree.Comparison(operator, left, right):
+            return tree.Comparison(operator, renamed(left, names), renamed(right, names))
+    return node

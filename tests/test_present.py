@@ -1,0 +1,189 @@
+"""Derivatives as they are shown: what people expect to read, and that every line is true."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from printing_values import Values, as_array, programs, sample, sizes_of
+
+from kb import tree
+from kb.calculus.evaluate import Evaluation
+from kb.calculus.forward import jvp, partial
+from kb.calculus.reverse import vjp
+from kb.index.program import Program
+from kb.printing.present import FORMS, Presentation, present
+
+ABSTRACT = {"chain_rule", "reparametrization_trick"}
+ENTRIES = [
+    name
+    for name, entry in programs().entries.items()
+    if name not in ABSTRACT and any(s.is_differentiable for s in entry.arguments)
+]
+
+
+def shown(entry_id: str, form: str, *wrt: str) -> Presentation:
+    entry = programs().entries[entry_id]
+    names = wrt or tuple(s.name for s in entry.arguments if s.is_differentiable)
+    return present(entry, programs()(entry_id), form, names, programs())
+
+
+def lines(entry_id: str, form: str, *wrt: str) -> list[str]:
+    return [line.strip() for line in shown(entry_id, form, *wrt).text().splitlines()]
+
+
+def run(program: Program, values: dict[str, Any]) -> dict[str, np.ndarray]:
+    found = Evaluation(program, values, sizes_of(program)).run()
+    return {name: as_array(elements) for name, elements in found.items()}
+
+
+def assert_true(presentation: Presentation, arrays: dict[str, np.ndarray], sizes: dict[str, int]) -> int:
+    """Each displayed step gives the values that index form has under that name; how many were compared."""
+    values = Values(arrays, sizes)
+    compared = 0
+    for statement in (*presentation.statements, *presentation.constrained):
+        assert isinstance(statement, tree.Step)
+        (target,) = statement.targets
+        base = target.base if isinstance(target, tree.Element) else target
+        assert isinstance(base, tree.Name)
+        expected = arrays[base.id]
+        places = target.indices if isinstance(target, tree.Element) else ()
+        if all(isinstance(p, tree.Name) for p in places):
+            letters = [p.id for p in places if isinstance(p, tree.Name)]
+            for place in itertools.product(*(range(n) for n in expected.shape[: len(letters)])):
+                got = np.asarray(values.of(statement.value, dict(zip(letters, place, strict=True))))
+                assert np.allclose(np.broadcast_to(got, expected[place].shape), expected[place], atol=1e-9), str(
+                    statement
+                )
+                compared += 1
+    return compared
+
+
+@pytest.mark.parametrize("entry_id", ENTRIES)
+def test_every_line_of_a_backward_pass_is_true(entry_id: str) -> None:
+    program = programs()(entry_id)
+    found = vjp(program, [s.name for s in programs().entries[entry_id].arguments if s.is_differentiable])
+    presentation = shown(entry_id, "vjp")
+    values = sample(found.program)
+    arrays = run(found.program, values)
+    for symbol, gradient in found.gradients.items():
+        zero = np.zeros(np.shape(arrays[symbol]))
+        arrays.setdefault(f"{symbol}_bar", arrays[gradient] if gradient is not None else zero)
+    assert assert_true(presentation, arrays, sizes_of(program)) > 0
+
+
+@pytest.mark.parametrize("entry_id", ENTRIES)
+def test_every_line_of_a_tangent_pass_is_true(entry_id: str) -> None:
+    program = programs()(entry_id)
+    found = jvp(program, [s.name for s in programs().entries[entry_id].arguments if s.is_differentiable])
+    arrays = run(found.program, sample(found.program))
+    compared = assert_true(shown(entry_id, "jvp"), arrays, sizes_of(program))
+    assert compared > 0 or entry_id == "positional_encoding"
+
+
+@pytest.mark.parametrize("entry_id", ENTRIES)
+def test_every_partial_derivative_shown_is_true(entry_id: str) -> None:
+    program = programs()(entry_id)
+    sizes = sizes_of(program)
+    evaluation = Evaluation(program, sample(program), sizes)
+    values = Values({name: as_array(v) for name, v in evaluation.run().items()}, sizes)
+    compared = 0
+    for symbol in (s.name for s in programs().entries[entry_id].arguments if s.is_differentiable):
+        content = iter(shown(entry_id, "partial", symbol).content)
+        for _, held in program.returns:
+            for part in partial(program, held, symbol):
+                line = next(content)
+                assert isinstance(line.left, tree.Call)
+                written = [i for a in line.left.arguments if isinstance(a, tree.Element) for i in a.indices]
+                places = [p.index for p in part.target] + list(part.wrt)
+                letters = {i: n.id for i, n in zip(places, written, strict=True) if isinstance(n, tree.Name)}
+                for place in itertools.islice(evaluation.places((*part.free, *part.wrt), {}), 0, 4000, 37):
+                    if any(i not in letters for i in place):
+                        letters |= {i: next(iter(tree.names(n))) for i, n in zip(part.free, written, strict=False)}
+                    at = {letters[i]: k for i, k in place.items()}
+                    expected = float(evaluation.value(part.expr, place))
+                    for side in (line.right, line.constrained):
+                        if side is not None:
+                            assert np.isclose(float(np.asarray(values.of(side, at))), expected, atol=1e-9), str(side)
+                            compared += 1
+    assert compared > 0
+
+
+@pytest.mark.parametrize("entry_id", [*ENTRIES, *sorted(ABSTRACT)])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_every_entry_prints(entry_id: str, form: str) -> None:
+    entry = programs().entries[entry_id]
+    for symbol in (s.name for s in entry.arguments if s.is_differentiable):
+        presentation = shown(entry_id, form, symbol)
+        assert presentation.text().splitlines()[0].count(":") >= 1
+        tex = presentation.latex()
+        assert tex.count("{") == tex.count("}")
+        assert "#" not in presentation.text()
+        json.dumps(presentation.as_json())
+
+
+def test_attention_reads_as_people_write_it() -> None:
+    found = shown("scaled_dot_product_attention", "vjp", "Q", "K", "V")
+    assert [str(s) for s in found.statements] == [
+        "A_bar = O_bar @ V.T",
+        "S_bar = A*(A_bar - rowsum(A*A_bar))",
+        "Q_bar = S_bar @ K/sqrt(d_k)",
+        "K_bar = S_bar.T @ Q/sqrt(d_k)",
+        "V_bar = A.T @ O_bar",
+    ]
+    text = found.text()
+    assert "Q : [n, d_k]" in text
+    assert "cotangent Ō : [n, d_v]" in text
+    assert "S̄ = A ⊙ (Ā − rowsum(A ⊙ Ā))" in text
+
+
+def test_only_the_steps_that_are_needed_are_shown() -> None:
+    found = shown("scaled_dot_product_attention", "vjp", "V")
+    assert [str(s) for s in found.statements] == ["V_bar = A.T @ O_bar"]
+    assert [str(s) for s in found.before] == ["S = Q @ K.T/sqrt(d_k)", "A = softmax(S)"]
+
+
+def test_constraints_are_put_in_after_differentiating_and_named() -> None:
+    found = lines("softmax_cross_entropy_gradient", "partial", "z")
+    assert "∂L/∂z[j] = ŷ[j]·Σ_c y[c] − y[j]" in found
+    assert "= ŷ[j] − y[j]    because Σ_c y[c] = 1" in found
+    backward = shown("softmax_cross_entropy_gradient", "vjp", "z")
+    assert [str(s) for s in backward.statements] == ["z_bar = L_bar*(sum(y)*yhat - y)"]
+    assert [str(s) for s in backward.constrained] == ["z_bar = L_bar*(yhat - y)"]
+    assert [str(u) for u in backward.uses] == ["sum(y[c], c) == 1"]
+
+
+def test_a_proven_claim_gives_the_form() -> None:
+    assert "∂p[j]/∂z[k] = p[j]·(δ[j,k] − p[k])" in lines("softmax", "partial", "z")
+    assert "∂y/∂z = sigmoid(z)" in lines("softplus", "partial", "z")
+    without = present(programs().entries["softplus"], programs()("softplus"), "partial", ["z"])
+    assert str(without.statements[0]) == "d(y, z) == 1/(1 + exp(-z))"
+
+
+def test_new_states_differ_from_old_ones() -> None:
+    found = lines("adam", "partial", "m")
+    assert "∂m⁺[i]/∂m[k] = β₁·δ[i,k]" in found or "∂m⁺[i]/∂m[j] = β₁·δ[i,j]" in found
+
+
+def test_scatters_are_shown_as_sums_with_conditions() -> None:
+    (statement,) = shown("conv2d", "vjp", "x").statements
+    assert isinstance(statement, tree.Step)
+    assert isinstance(statement.value, tree.Call)
+    assert statement.value.function == "sum"
+    assert sum(isinstance(a, tree.Comparison) for a in statement.value.arguments) == 2
+
+
+def test_second_derivatives_name_no_auxiliary_step() -> None:
+    assert "∂²y/∂z² = (1 − 2·y)·y·(1 − y)" in lines("sigmoid", "hessian", "z")
+    for entry_id in ENTRIES:
+        for symbol in (s.name for s in programs().entries[entry_id].arguments if s.is_differentiable):
+            names = {n for s in shown(entry_id, "hessian", symbol).statements for n in tree.names(s)}
+            assert not any(n.startswith("d_") and n not in programs()(entry_id).dimensions for n in names)
+
+
+def test_expectations_stay_expectations() -> None:
+    (statement,) = shown("reparametrization_trick", "vjp", "mu").statements
+    assert str(statement) == "mu_bar = y_bar*E(deriv(f)(mu + sigma*eps), eps, normal_pdf(eps, 0, 1))"
