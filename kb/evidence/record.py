@@ -1,0 +1,142 @@
+"""Evidence as frozen records that survive JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from kb.evidence.verdict import VERDICTS, Verdict, overall
+
+Question = Literal["derivatives", "code", "claims", "independent"]
+QUESTIONS: dict[Question, str] = {
+    "derivatives": "Is the symbolic derivative the derivative of the definition?",
+    "code": "Does the generated code compute it?",
+    "claims": "Do the claims hold?",
+    "independent": "Does an independent implementation agree?",
+}
+_OPTIONAL = ("independent",)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was checked, and the numbers.
+
+    ``points`` is how many points were tried and ``precision`` with how many decimal digits.
+    ``max_error`` is the largest error, relative to the size of the values where they exceed 1;
+    ``order`` the smallest order at which finite differences converged. ``counterexample`` is a
+    point that refutes it.
+    """
+
+    question: Question
+    name: str
+    verdict: Verdict
+    points: int = 0
+    precision: int = 0
+    sizes: tuple[Mapping[str, int], ...] = ()
+    max_error: float | None = None
+    order: float | None = None
+    counterexample: Mapping[str, Any] | None = None
+    note: str = ""
+
+    def text(self) -> str:
+        """One line for a person."""
+        parts = [f"{self.points} points" if self.points != 1 else "1 point"] if self.points else []
+        if self.precision:
+            parts.append(f"{self.precision} digits")
+        if self.max_error is not None:
+            parts.append(f"largest error {self.max_error:.0e}" if self.max_error else "no error")
+        if self.order is not None:
+            parts.append(f"order {self.order:.1f}")
+        if self.note:
+            parts.append(self.note)
+        return f"{self.name}: {self.verdict}" + (f" ({', '.join(parts)})" if parts else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that was checked about one entry, and with what."""
+
+    entry: str
+    checks: tuple[Check, ...]
+    seed: int = 0
+    versions: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """``verified`` only if every check that counts is."""
+        optional = [c.verdict for c in self.checks if c.question in _OPTIONAL]
+        return overall([c.verdict for c in self.checks if c.question not in _OPTIONAL], optional)
+
+    @property
+    def max_error(self) -> float | None:
+        """The largest error of the checks with many digits; code is held against them at its own precision."""
+        errors = [c.max_error for c in self.checks if c.max_error is not None and c.question != "code"]
+        return max(errors, default=None)
+
+    @property
+    def counterexample(self) -> Mapping[str, Any] | None:
+        """The first point that refutes anything."""
+        return next((c.counterexample for c in self.checks if c.counterexample is not None), None)
+
+    @property
+    def points(self) -> int:
+        """The most points that any check tried."""
+        return max((c.points for c in self.checks), default=0)
+
+    def about(self, question: Question) -> tuple[Check, ...]:
+        """The checks that answer one question."""
+        return tuple(c for c in self.checks if c.question == question)
+
+    def text(self) -> str:
+        """A few lines for a person: the verdict, then every check under its question."""
+        lines = [f"{self.entry}: {self.verdict}"]
+        for question, wording in QUESTIONS.items():
+            checks = self.about(question)
+            if checks:
+                lines.append(f"  {wording}")
+                lines += [f"    {check.text()}" for check in checks]
+                lines += [f"      counter-example: {c.counterexample}" for c in checks if c.counterexample is not None]
+        return "\n".join(lines)
+
+    def summary(self) -> str:
+        """One line, such as ``verified: 64 points, 40 digits, largest error 3e-31; code 2e-15``."""
+        exact = [c for c in self.checks if c.question in ("derivatives", "claims") and c.points]
+        code = [c.max_error for c in self.about("code") if c.max_error is not None]
+        parts = []
+        if exact:
+            parts.append(f"{self.points} points, {max(c.precision for c in exact)} digits")
+        if self.max_error is not None:
+            parts[-1:] = [", ".join([*parts[-1:], f"largest error {self.max_error:.0e}"])]
+        if code:
+            parts.append(f"code against interpreter {max(code):.0e}")
+        return f"{self.verdict}: {'; '.join(parts)}" if parts else self.verdict
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data; ``from_json`` gives an equal record back."""
+        return {
+            "entry": self.entry,
+            "verdict": self.verdict,
+            "seed": self.seed,
+            "versions": dict(self.versions),
+            "key": self.key,
+            "checks": [{**asdict(c), "sizes": [dict(s) for s in c.sizes]} for c in self.checks],
+        }
+
+
+def from_json(data: Any) -> Evidence:
+    """The record that ``as_json`` wrote. Raises ValueError where the data is no such record."""
+    try:
+        checks = tuple(_check(c) for c in data["checks"])
+        versions = {str(k): str(v) for k, v in data["versions"].items()}
+        return Evidence(str(data["entry"]), checks, int(data["seed"]), versions, str(data["key"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a record of evidence: {error}") from error
+
+
+def _check(data: Any) -> Check:
+    if data["verdict"] not in VERDICTS or data["question"] not in QUESTIONS:
+        raise ValueError(f"not a check: {data['verdict']!r} on {data['question']!r}")
+    known = {name: data[name] for name in Check.__slots__}
+    return Check(**{**known, "sizes": tuple(dict(s) for s in data["sizes"])})

@@ -1,0 +1,246 @@
+"""Claims in index form: free indices, derivatives inside formulas, faults, and the prover."""
+
+from __future__ import annotations
+
+import mpmath
+import pytest
+
+import kb
+from kb import interpreter, tree
+from kb.calculus.claims import ClaimForm, claim_faults, elaborate_claim, prove, proven_form
+from kb.calculus.evaluate import Evaluation
+from kb.catalogue import Catalogue
+from kb.errors import LanguageError
+from kb.evidence.subject import Subject, elements, open_sizes
+from kb.model import Entry, NamedClaim, Symbol
+from kb.programs import Programs
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return kb.load_catalogue()
+
+
+def form_of(catalogue: Catalogue, entry_id: str, text: str) -> ClaimForm:
+    programs = catalogue.programs
+    return elaborate_claim(programs.elaborated(entry_id), text, programs, programs.entries)
+
+
+def entry_of(define: str, *symbols: Symbol, kind: str = "definition", claims: tuple[str, ...] = ()) -> Entry:
+    named = tuple(NamedClaim(f"c{n}", text) for n, text in enumerate(claims))
+    return Entry("own", "Own", kind, symbols=symbols, define=tuple(define.split("; ")), claims=named)  # type: ignore[arg-type]
+
+
+def programs_with(catalogue: Catalogue, entry: Entry) -> Programs:
+    return Programs({**catalogue.records, entry.id: entry})
+
+
+# --- free indices ----------------------------------------------------------------------------------
+
+
+def test_undeclared_names_in_subscripts_are_free(catalogue: Catalogue) -> None:
+    form = form_of(catalogue, "softmax", "d(p[j], z[k]) == p[j]*(delta(j,k) - p[k])")
+    assert [i.name for i in form.free] == ["j", "k"]
+    assert {str(i.extent) for i in form.free} == {"C"} or len({i.extent for i in form.free}) == 1
+
+
+def test_arrays_are_compared_element_by_element(catalogue: Catalogue) -> None:
+    form = form_of(catalogue, "softmax_jacobian", "d(yhat, z) == diag(yhat) - yhat @ yhat.T")
+    assert len(form.free) == 2
+
+
+def test_bound_indices_are_not_free(catalogue: Catalogue) -> None:
+    form = form_of(catalogue, "softmax", "sum(p[j], j) == 1")
+    assert form.free == ()
+
+
+def test_an_index_that_only_occurs_in_an_affine_read_takes_what_all_reads_allow(catalogue: Catalogue) -> None:
+    form = form_of(catalogue, "positional_encoding", "PE[2*i]**2 + PE[2*i + 1]**2 == 1")
+    (index,) = form.free
+    assert [index.extent.evaluate(lambda _, d=d: d) for d in (2, 4, 6)] == [1, 2, 3]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("entry_id", "text", "message"),
+    [
+        ("softmax", "p[j] == q[j]", "'q' is neither"),
+        ("softmax", "sum(p[j], j) == w", "'w' is neither"),
+        ("softmax", "d(p[j], y[k]) == 0", "'y' is neither"),
+        ("softmax", "d(p[j], j) == 0", "index"),
+        ("softmax", "d(p[j], C) == 0", "not an input"),
+        ("cross_entropy_with_logits", "d(L, y) == 0", "label"),
+        ("softmax", "vjp(p, z, 1) == z", "cotangent"),
+        ("softmax", "p = z", "claim"),
+        ("linear", "y == x", "do not go together"),
+        ("softmax", "p[j + 1] == p[j]", "not provably in range"),
+    ],
+)
+def test_what_is_wrong_is_said(catalogue: Catalogue, entry_id: str, text: str, message: str) -> None:
+    with pytest.raises(LanguageError, match=message):
+        form_of(catalogue, entry_id, text)
+
+
+def test_the_derivative_of_a_jump_is_refused(catalogue: Catalogue) -> None:
+    entry = entry_of("y = 1 if z > 0 else 0", Symbol("z"), Symbol("y", role="output"), claims=("d(y, z) == 0",))
+    programs = programs_with(catalogue, entry)
+    (fault,) = claim_faults(programs.elaborated("own"), programs, programs.entries)
+    assert "does not exist" in fault.message
+    assert fault.field == "claims.c0.formula"
+
+
+def test_identical_sides_are_a_fault(catalogue: Catalogue) -> None:
+    x, y = Symbol("x"), Symbol("y", role="output")
+    cases = {"y == y": 1, "y == x*x": 1, "y == x**2 + 0": 1, "exp(log(y)) == x*x": 1, "y == (x + 1)*(x - 1) + 1": 0}
+    for text, count in cases.items():
+        entry = entry_of("y = x*x", x, y, kind="identity", claims=(text,))
+        programs = programs_with(catalogue, entry)
+        assert len(claim_faults(programs.elaborated("own"), programs, programs.entries)) == count, text
+
+
+def test_shipped_claims_are_well_formed(catalogue: Catalogue) -> None:
+    programs = catalogue.programs
+    for entry_id in catalogue:
+        assert claim_faults(programs.elaborated(entry_id), programs, programs.entries) == [], entry_id
+
+
+# --- derivatives inside formulas --------------------------------------------------------------------
+
+X, Y = Symbol("x", ("n",)), Symbol("y", role="output")
+LABEL = Symbol("a", kind="label", classes="n")
+FORMULAS = [
+    ("y = sum(x[i]**3, i)", (X, Y), "d(y, x[j]) == 3*x[j]**2"),
+    ("y = sum(x[i]**3, i)", (X, Y), "vjp(y, x, 2) == 6*x**2"),
+    ("u = x*x; y = sum(exp(u[i]), i)", (X, Y), "d(y, u[j]) == exp(u[j])"),
+    ("u = x*x; y = sum(exp(u[i]), i)", (X, Y), "d(y, x[j]) == 2*x[j]*exp(u[j])"),
+    ("u = x*x; y = sum(exp(u[i]), i)", (X, Y), "d(y, x) == 2*x*exp(u)"),
+    ("y = sum(x[i]*x[i], i)", (X, Y), "d(d(y, x[j]), x[k]) == 2*delta(j, k)"),
+    ("y = sum(x[i]*stop(x[i]), i)", (X, Y), "d(y, x[j]) == x[j]"),
+    ("y = sum(d(sum(x[i]**3, i), x[j]), j)", (X, Y), "d(y, x[k]) == 6*x[k]"),
+    ("y = integral(d(t**3, t), t, 0, 2)", (Symbol("x"), Y), "y == 8"),
+    ("y = logdet(A)", (Symbol("A", ("n", "n"), domain="positive_definite"), Y), "d(y, A[i,j]) == inv(A)[j,i]"),
+    ("y = det(A)", (Symbol("A", ("n", "n"), domain="positive_definite"), Y), "d(y, A[i,j]) == y*inv(A)[j,i]"),
+    (
+        "p = softmax(x); y = x[a]",
+        (X, Symbol("a", kind="label", classes="n"), Y),
+        "d(log(p[a]), x) == one_hot(a, n) - p",
+    ),
+]
+
+
+@pytest.mark.parametrize(("define", "symbols", "claim"), FORMULAS, ids=[c for _, _, c in FORMULAS])
+def test_derivatives_in_formulas_agree_with_the_interpreter(
+    catalogue: Catalogue, define: str, symbols: tuple[Symbol, ...], claim: str
+) -> None:
+    """Both sides, by index form and by the interpreter, are the same number."""
+    entry = entry_of(define, *symbols, claims=(claim,))
+    programs = programs_with(catalogue, entry)
+    assert programs.elaborated("own").faults == ()
+    subject = Subject(entry, programs("own"), programs)
+    form = elaborate_claim(programs.elaborated("own"), claim, programs, programs.entries)
+    parsed = form.claim
+    sampler = subject.sampler("test")
+    with mpmath.workdps(30):
+        for sizes in sampler.assignments(2):
+            point = next(sampler.points(sizes))
+            given = {n: elements(v) for n, v in point.values.items() if n not in sizes}
+            evaluation = Evaluation(form.program, given, sizes)
+            evaluation.run()
+            open_ = open_sizes(subject.program, sizes)
+            rows = interpreter.claim_sides(entry, subject.lookup, point.values, open_, parsed)
+            places = list(evaluation.places(form.free, {}))
+            assert len(rows) == len(places) > 0
+            for (_, left, right), place in zip(rows, places, strict=True):
+                assert abs(left - right) < 1e-20
+                assert abs(evaluation.value(form.left, place) - left) < 1e-20
+                assert abs(evaluation.value(form.right, place) - right) < 1e-20
+
+
+def test_an_update_may_differentiate(catalogue: Catalogue) -> None:
+    symbols = (
+        Symbol("theta", ("A",), role="state"),
+        Symbol("a", kind="label", classes="A"),
+        Symbol("r"),
+        Symbol("alpha", domain="positive"),
+    )
+    entry = entry_of("pi = softmax(theta); theta = theta + alpha*r*d(log(pi[a]), theta)", *symbols, kind="update")
+    programs = programs_with(catalogue, entry)
+    assert programs.elaborated("own").faults == ()
+    subject = Subject(entry, programs("own"), programs)
+    sampler = subject.sampler("test")
+    with mpmath.workdps(30):
+        point = next(sampler.points({"A": 3}))
+        found = subject.evaluate(subject.program, point)[subject.outputs[0][1]]
+        wanted = subject.reference(point, 30)["theta"]
+        assert all(abs(found[at] - x) < 1e-20 for at, x in wanted.items())
+
+
+# --- the prover ------------------------------------------------------------------------------------
+
+
+def test_most_shipped_equations_are_proven(catalogue: Catalogue) -> None:
+    proven, equations = 0, 0
+    for entry_id in catalogue:
+        for claim in catalogue.records[entry_id].claims:
+            form = form_of(catalogue, entry_id, claim.text)
+            if form.relation == "==":
+                equations += 1
+                proven += prove(form) is True
+    assert proven >= 0.75 * equations
+
+
+@pytest.mark.parametrize(
+    ("define", "claim"),
+    [
+        ("y = x*(1 + z)/(1 + z)**2", "y == x/(z + 1)"),
+        ("y = exp(x)*exp(z)", "y == exp(x + z)"),
+        ("y = log(exp(x)*(1 + exp(z)))", "y == x + log(1 + exp(z))"),
+        ("y = sqrt(1 + x**2)", "1/y == y/(1 + x**2)"),
+        ("y = tanh(x)", "d(y, x) == 1 - y**2"),
+        ("y = 1/(x + z)", "d(y, x) == -y**2"),
+        ("y = log(8*exp(x))", "y == x + 3*log(2)"),
+    ],
+)
+def test_the_prover_settles(catalogue: Catalogue, define: str, claim: str) -> None:
+    entry = entry_of(define, Symbol("x"), Symbol("z"), Y)
+    programs = programs_with(catalogue, entry)
+    form = elaborate_claim(programs.elaborated("own"), claim, programs, programs.entries)
+    assert prove(form) is True
+
+
+@pytest.mark.parametrize(
+    ("define", "claim"),
+    [
+        ("y = sqrt(x**2)", "y == x"),
+        ("y = log(x**2)", "y == 2*log(x)"),
+        ("y = x/z", "y == z/x"),
+        ("y = abs(x)", "y == x"),
+        ("y = (x + z)**2", "y == x**2 + z**2"),
+        ("y = x + z", "y >= x"),
+    ],
+)
+def test_the_prover_never_settles_what_is_false(catalogue: Catalogue, define: str, claim: str) -> None:
+    entry = entry_of(define, Symbol("x"), Symbol("z"), Y)
+    programs = programs_with(catalogue, entry)
+    form = elaborate_claim(programs.elaborated("own"), claim, programs, programs.entries)
+    assert prove(form) is None
+
+
+def test_domains_are_used(catalogue: Catalogue) -> None:
+    vectors = {"simplex": "sum(x[i], i) == 1", "one_hot": "x[i]**3 == x[i]", "plus_minus_one": "x[i]**2 == 1"}
+    for domain, claim in vectors.items():
+        for used, wanted in ((domain, True), ("real", None)):
+            entry = entry_of("y = sum(x[i]**2, i)", Symbol("x", ("n",), domain=used), Y)
+            programs = programs_with(catalogue, entry)
+            form = elaborate_claim(programs.elaborated("own"), claim, programs, programs.entries)
+            assert prove(form) is wanted, (used, claim)
+
+
+# --- the form that people expect --------------------------------------------------------------------
+
+
+def test_the_proven_form_of_a_derivative(catalogue: Catalogue) -> None:
+    found = proven_form(catalogue.records["softmax"], "p", "z")
+    assert isinstance(found, tree.Claim)
+    assert str(found.right) == "p[j]*(delta(j, k) - p[k])"
+    assert proven_form(catalogue.records["softmax"], "z", "p") is None
+    assert proven_form(catalogue.records["lp_norm"], "y", "p") is None
