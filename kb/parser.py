@@ -165,7 +165,9 @@ class _Parser:
                 if character in "'\"`":
                     raise LanguageError("strings are not part of the language", at)
                 if not character.isascii():
-                    raise LanguageError(f"{character!r} is not ASCII; names are ASCII (the printers set the glyphs)", at)
+                    raise LanguageError(
+                        f"{character!r} is not ASCII; names are ASCII (the printers set the glyphs)", at
+                    )
                 raise LanguageError(f"{character!r} is not part of the language", at)
             if match.lastgroup != "space":
                 tokens.append(_Token(str(match.lastgroup), match.group(), at))
@@ -179,7 +181,11 @@ class _Parser:
                         f"'{token.text}{following.text}': {what} not part of the language; write 2*j for a product",
                         token.at,
                     )
-            if token.kind == "name" and following.at == token.at + len(token.text) and text[following.at : following.at + 1] in ("'", '"'):
+            if (
+                token.kind == "name"
+                and following.at == token.at + len(token.text)
+                and text[following.at : following.at + 1] in ("'", '"')
+            ):
                 raise LanguageError("strings are not part of the language", token.at)
         return tokens
 

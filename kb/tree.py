@@ -204,7 +204,10 @@ def _text(node: Node) -> tuple[str, int]:
         case Transpose(operand):
             return f"{_number_safe(operand)}.T", _POSTFIX
         case Call(function, arguments, rest):
-            return f"{function}({_list(arguments)}{', ' if rest and arguments else ''}{'...' if rest else ''})", _POSTFIX
+            return (
+                f"{function}({_list(arguments)}{', ' if rest and arguments else ''}{'...' if rest else ''})",
+                _POSTFIX,
+            )
         case Prime(function, arguments):
             return f"deriv({function})({_list(arguments)})", _POSTFIX
         case Array(items):

@@ -39,7 +39,9 @@ _ROWS = (
     Function("cos", "np.cos", "cos", r"\cos", "-sin(x)", about="cosine"),
     Function("tan", "np.tan", "tan", r"\tan", "1 + value**2", about="tangent"),
     Function("arcsin", "np.arcsin", "asin", r"\arcsin", "1/sqrt(1 - x**2)", domain="unit_ball", about="inverse sine"),
-    Function("arccos", "np.arccos", "acos", r"\arccos", "-1/sqrt(1 - x**2)", domain="unit_ball", about="inverse cosine"),
+    Function(
+        "arccos", "np.arccos", "acos", r"\arccos", "-1/sqrt(1 - x**2)", domain="unit_ball", about="inverse cosine"
+    ),
     Function("arctan", "np.arctan", "atan", r"\arctan", "1/(1 + x**2)", about="inverse tangent"),
     Function("sinh", "np.sinh", "sinh", r"\sinh", "cosh(x)", about="hyperbolic sine"),
     Function("cosh", "np.cosh", "cosh", r"\cosh", "sinh(x)", about="hyperbolic cosine"),

@@ -1,0 +1,130 @@
+"""The catalogue: entries by id, laid over the shipped ones, with their programs made on demand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from kb.errors import CatalogueError, Fault, NotFound
+from kb.records import MAX_FAULTS, Records, place, read_records, structural_faults
+
+if TYPE_CHECKING:
+    from kb.equation import Equation
+    from kb.model import Entry
+    from kb.programs import Programs
+
+StrPath = str | os.PathLike[str]
+
+
+class UnknownEntry(NotFound, KeyError):
+    """No such entry; a KeyError as well, so that a catalogue is a proper Mapping."""
+
+    def __str__(self) -> str:
+        return Exception.__str__(self)
+
+
+class Catalogue(Mapping[str, "Equation"]):
+    """Equations by id, in file order.
+
+    Iterating gives the entries of the files that were asked for; looking up also finds the
+    shipped ones, and aliases. ``catalogue[name]`` raises NotFound with the nearest names.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+        self._equations: dict[str, Equation] = {}
+        self._programs: Programs | None = None
+
+    @property
+    def programs(self) -> Programs:
+        """The programs of all entries in index form, each made when first asked for."""
+        if self._programs is None:
+            from kb.programs import Programs
+
+            self._programs = Programs(self.records)
+        return self._programs
+
+    def __getitem__(self, name: str) -> Equation:
+        from kb.equation import Equation, Source
+
+        entry = self.entry(name)
+        if entry.id not in self._equations:
+            self._equations[entry.id] = Equation(entry, Source(self.programs, self.faults))
+        return self._equations[entry.id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.records.selected)
+
+    def __len__(self) -> int:
+        return len(self.records.selected)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and (name in self.records or any(name in e.aliases for e in self.records.values()))
+
+    def __repr__(self) -> str:
+        return f"<Catalogue of {len(self)} equations>"
+
+    def entry(self, name: str) -> Entry:
+        """The record of an entry, by id or alias. Raises NotFound with the nearest names."""
+        try:
+            return self.records.entry(str(name))
+        except NotFound as error:
+            raise UnknownEntry(str(error)) from None
+
+    def faults(self, entry_id: str) -> list[Fault]:
+        """Why an entry has no program, each fault with its place; empty if it has one."""
+        return [place(self.records, owner, fault) for owner, fault in self.programs.faults(entry_id)]
+
+
+def load_catalogue(*files: StrPath) -> Catalogue:
+    """The shipped catalogue, or the given files laid over it (their formulas may call shipped entries).
+
+    Raises CatalogueError with every structural fault of the files; faults of formulas show when
+    an equation is used, or all at once in ``validate``.
+    """
+    return Catalogue(read_records(files))
+
+
+def validate(*files: StrPath) -> list[Fault]:
+    """All faults of the given files, or of the shipped catalogue: of structure and of formulas.
+
+    Each has its file, line and column, in the order of the file.
+    """
+    return check_files(files)[1]
+
+
+def check_files(files: Sequence[StrPath]) -> tuple[Records | None, list[Fault]]:
+    """The records of the files, as far as they can be read, and all their faults."""
+    records, faults = structural_faults(files)
+    if records is None:
+        return None, faults
+    from kb.programs import Programs
+    from kb.validation import semantic_faults
+
+    programs = Programs(records)
+    found: list[Fault] = []
+    for entry_id in records.selected:
+        if entry_id not in records.broken:
+            found += [place(records, entry_id, fault) for fault in semantic_faults(programs, entry_id)]
+        if len(found) > MAX_FAULTS:
+            found[MAX_FAULTS:] = [
+                Fault("there are more faults after these; mend these first", location=found[-1].location)
+            ]
+            break
+    return records, sorted([*faults, *found], key=_order)
+
+
+def _order(fault: Fault) -> tuple[str, int, int]:
+    at = fault.location
+    return (at.file, at.line, at.column) if at else ("", 0, 0)
+
+
+def require_valid(catalogue: Catalogue) -> None:
+    """Raise CatalogueError with all faults of the formulas of the entries that the catalogue iterates over."""
+    from kb.validation import semantic_faults
+
+    records, programs = catalogue.records, catalogue.programs
+    faults = [place(records, i, fault) for i in catalogue for fault in semantic_faults(programs, i)]
+    if faults:
+        raise CatalogueError(sorted(faults, key=_order))

@@ -1,0 +1,189 @@
+"""What each command takes, and messages about what it does not."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+from kb.errors import nearest
+
+FORMS = ("partial", "jacobian", "vjp", "jvp", "hessian")
+KINDS = ("definition", "update", "identity", "derivative", "objective")
+# What may follow as a separate word although it begins with '-'.
+_TEXT_OPTIONS = ("--expr", "--symbols")
+_SUMMARY = "id, name, kind, topic, about, aliases, tags"
+# The keys of what --json prints; they are stable.
+_JSON = {
+    "list": f"a list of objects with {_SUMMARY}",
+    "search": f"a list of objects with {_SUMMARY}, the best first",
+    "show": f"an object with {_SUMMARY}, symbols, define, text, latex, claims, requires, kinks, differentiate, "
+    "differentiable, objective, frameworks, related, sources, notes, references, evidence",
+    "latex": "an object with id, wrt, form, latex",
+    "diff": "an object with id, wrt, form, shape, text, latex, steps, uses, code, verdict",
+    "code": "an object with id, backward, code",
+    "cheatsheet": "an object with ids, format, text",
+    "check": "a list of objects with entry, verdict, seed, versions, key, checks",
+    "validate": "an object with files, valid, faults (file, line, column, path, message)",
+}
+Command = Callable[[argparse.Namespace], int]
+
+
+class _Refused(Exception):
+    """Wrong usage; the message has been printed."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """One clear line instead of the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}; see '{self.prog} --help'", file=sys.stderr)
+        raise _Refused
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(c) for c in action.choices]
+            what = "command" if isinstance(action, argparse._SubParsersAction) else "value"
+            hint = nearest(str(value)[:60], known) or f"; choose from {', '.join(known)}"
+            name = "/".join(action.option_strings)
+            raise argparse.ArgumentError(None, f"{name + ': ' if name else ''}no {what} {str(value)[:60]!r}{hint}")
+
+
+def parse_arguments(given: list[str]) -> argparse.Namespace | int:
+    """The options, with the command to run under ``run``; an exit code where nothing is left to do."""
+    parser = _parser()
+    try:
+        options = parser.parse_args(_joined(given))
+    except _Refused:
+        return 2
+    except SystemExit as done:
+        return int(done.code or 0)
+    if not hasattr(options, "run"):
+        parser.print_help(sys.stderr)
+        return 2
+    options.catalogue = [*(options.before or ()), *(options.after or ())]
+    return options
+
+
+def _joined(given: Iterable[str]) -> list[str]:
+    """``--expr -x`` as ``--expr=-x``: a formula may begin with a minus."""
+    words: list[str] = []
+    for word in given:
+        if words and words[-1] in _TEXT_OPTIONS:
+            words[-1] = f"{words[-1]}={word}"
+        else:
+            words.append(word)
+    return words
+
+
+def _lazy(module: str, name: str) -> Command:
+    """A command whose module is loaded when it runs."""
+
+    def run(options: argparse.Namespace) -> int:
+        from importlib import import_module
+
+        code: int = getattr(import_module(f"kb.cli.{module}"), name)(options)
+        return code
+
+    return run
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from kb import __version__
+
+        print(f"eqkb {__version__}")
+        raise SystemExit(0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="eqkb",
+        description="A symbolic equation knowledge base for deep learning.",
+        epilog="'eqkb COMMAND --help' describes one command. Exit codes: 0 ok, 1 a check failed, 2 wrong usage, "
+        "malformed catalogue or not differentiable, 3 no such entry or symbol, 130 interrupted.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    _add_catalogue(parser, "before")
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
+    _reading(commands)
+    _formulas(commands)
+    _working(commands)
+    return parser
+
+
+def _add_catalogue(parser: argparse.ArgumentParser, dest: str) -> None:
+    parser.add_argument(
+        "--catalogue",
+        metavar="FILE",
+        action="append",
+        dest=dest,
+        help="lay this file over the shipped catalogue (may be given several times)",
+    )
+
+
+def _command(commands: Any, name: str, module: str, about: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
+    parser.set_defaults(run=_lazy(module, f"{name}_command"))
+    _add_catalogue(parser, "after")
+    if name in _JSON:
+        parser.add_argument("--json", action="store_true", help=f"print JSON: {_JSON[name]}")
+    return parser
+
+
+def _reading(commands: Any) -> None:
+    one = _command(commands, "list", "read", "one line per entry")
+    one.add_argument("--topic", metavar="T", help="entries of this topic only")
+    one.add_argument("--kind", metavar="K", choices=KINDS, help=f"entries of this kind only: {', '.join(KINDS)}")
+    one = _command(commands, "search", "read", "entries by name, alias, symbol, topic or text; forgives typing errors")
+    one.add_argument("words", metavar="WORDS", nargs="+")
+    one = _command(commands, "show", "read", "a whole entry: formula, symbols, derivatives, evidence, references")
+    one.add_argument("id", metavar="ID")
+
+
+def _formulas(commands: Any) -> None:
+    one = _command(commands, "latex", "formulas", "LaTeX of an entry, or of one of its derivatives")
+    one.add_argument("id", metavar="ID")
+    _add_derivative(one)
+    one = _command(commands, "diff", "formulas", "a derivative of an entry, or of an expression")
+    one.add_argument("id", metavar="ID", nargs="?")
+    one.add_argument(
+        "--expr", metavar="TEXT", help="an expression instead of an entry; ';' separates steps, '-' reads stdin"
+    )
+    one.add_argument(
+        "--symbols",
+        metavar="TEXT",
+        help="the symbols of --expr: 'W[C,d] x[d] y[N]:one_hot n:integer eta=0.1 k:label[C] f:function=tanh'",
+    )
+    _add_derivative(one)
+    one.add_argument(
+        "--format", choices=("text", "latex", "numpy"), default=None, help="text (the default), latex, or numpy code"
+    )
+    one = _command(commands, "code", "formulas", "a Python module: the function, and its backward pass")
+    one.add_argument("id", metavar="ID")
+    one.add_argument("--backward", action="store_true", help="with the backward pass")
+
+
+def _add_derivative(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wrt", metavar="SYMBOL", action="append", help="differentiate by this symbol (vjp and jvp: by several)"
+    )
+    parser.add_argument(
+        "--form", choices=FORMS, help=f"{', '.join(FORMS)}; the default is the partial derivative in index form"
+    )
+
+
+def _working(commands: Any) -> None:
+    one = _command(commands, "cheatsheet", "work", "a cheat sheet of the selected entries")
+    one.add_argument("ids", metavar="ID", nargs="*")
+    one.add_argument("--topic", metavar="T", action="append", help="entries of this topic (may be given several times)")
+    one.add_argument("--format", choices=("tex", "pdf", "md"), default="tex", help="tex (the default), pdf or md")
+    one.add_argument("-o", "--output", metavar="PATH", help="write here instead of stdout; pdf needs it")
+    one = _command(commands, "check", "work", "gather the evidence; exit 1 if anything is refuted or unknown")
+    one.add_argument("ids", metavar="ID", nargs="*")
+    one = _command(commands, "validate", "work", "whether a catalogue is well formed: all of its faults at once")
+    one.add_argument("file", metavar="FILE", nargs="?")
+    one = _command(commands, "build", "work", "everything: docs, site, cheat sheets, code, JSON")
+    one.add_argument("-o", "--output", metavar="PATH", default="build", help="the folder (build)")

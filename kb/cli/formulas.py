@@ -1,0 +1,119 @@
+"""latex, diff and code: formulas, their derivatives and their code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from kb.cli.read import catalogue_of, stored_evidence
+from kb.cli.terminal import paint, print_json
+from kb.errors import EqkbError
+from kb.parser import MAX_CHARACTERS
+
+if TYPE_CHECKING:
+    from kb.equation import Derivative, Equation
+
+_SEVERAL = ("vjp", "jvp")
+
+
+def latex_command(options: argparse.Namespace) -> int:
+    """``eqkb latex``."""
+    equation = catalogue_of(options)[options.id]
+    if not options.wrt and options.form:
+        raise EqkbError("--form says which derivative; add --wrt SYMBOL, or leave it out")
+    derivative = _derivative(equation, options) if options.wrt else None
+    tex = derivative.latex() if derivative else equation.latex()
+    if options.json:
+        form = derivative.form if derivative else None
+        print_json({"id": equation.id, "wrt": options.wrt or [], "form": form, "latex": tex})
+    else:
+        print(tex)
+    return 0
+
+
+def code_command(options: argparse.Namespace) -> int:
+    """``eqkb code``."""
+    equation = catalogue_of(options)[options.id]
+    source = equation.code(backward=options.backward)
+    if options.json:
+        print_json({"id": equation.id, "backward": options.backward, "code": source})
+    else:
+        print(source, end="" if source.endswith("\n") else "\n")
+    return 0
+
+
+def diff_command(options: argparse.Namespace) -> int:
+    """``eqkb diff``."""
+    equation = _subject(options)
+    if not options.wrt:
+        names = ", ".join(equation.differentiable) or "none: it has no real argument"
+        raise EqkbError(f"say by which symbol with --wrt SYMBOL; there are {names}")
+    derivative = _derivative(equation, options)
+    if options.json:
+        if options.format is not None:
+            raise EqkbError("--json holds every format; leave out --format")
+        print_json(_as_json(derivative))
+    elif options.format == "latex":
+        print(derivative.latex())
+    elif options.format == "numpy":
+        print(derivative.code(), end="")
+    else:
+        print(derivative.text())
+        _print_verified(equation, bool(options.expr))
+    return 0
+
+
+def _print_verified(equation: Equation, is_typed: bool) -> None:
+    """The evidence, where there is some; nothing is claimed where there is none."""
+    found = None if is_typed else stored_evidence(equation)
+    if found is not None:
+        style = {"verified": "green", "refuted": "red"}.get(found.verdict, "yellow")
+        print(paint(found.summary(), style))
+
+
+def _subject(options: argparse.Namespace) -> Equation:
+    """The entry or the typed expression."""
+    if (options.id is None) == (options.expr is None):
+        both = "not both" if options.id is not None else "for example --expr 'x**2' --symbols x"
+        raise EqkbError(f"name an entry, or give an expression with --expr; {both}")
+    catalogue = catalogue_of(options)
+    if options.expr is None:
+        if options.symbols is not None:
+            raise EqkbError("--symbols belongs to --expr; an entry declares its own symbols")
+        return catalogue[options.id]
+    from kb.typed import parse
+
+    text = options.expr
+    if text == "-":
+        # One character more than the limit, so that a longer text is refused and not cut.
+        text = sys.stdin.read(MAX_CHARACTERS + 1)
+    return parse(text, options.symbols or "", catalogue)
+
+
+def _derivative(equation: Equation, options: argparse.Namespace) -> Derivative:
+    form = options.form or "partial"
+    wrt = list(dict.fromkeys(options.wrt))
+    if form in _SEVERAL:
+        return equation.vjp(wrt) if form == "vjp" else equation.jvp(wrt)
+    if len(wrt) > 1:
+        raise EqkbError(f"the form {form} takes one symbol; only {' and '.join(_SEVERAL)} take several")
+    make = {"partial": equation.derivative, "jacobian": equation.jacobian, "hessian": equation.hessian}
+    return make[form](wrt[0])
+
+
+def _as_json(derivative: Derivative) -> dict[str, Any]:
+    shape = derivative.shape
+    evidence = stored_evidence(derivative.equation)
+    return {
+        "id": derivative.equation.id,
+        "wrt": list(derivative.wrt),
+        "form": derivative.form,
+        "shape": {n: list(s) for n, s in shape.items()} if isinstance(shape, dict) else list(shape),
+        "text": derivative.text(),
+        "latex": derivative.latex(),
+        "steps": list(derivative.steps),
+        "uses": list(derivative.uses),
+        "code": derivative.code(),
+        "verdict": evidence.verdict if evidence is not None else "not checked",
+    }

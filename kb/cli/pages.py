@@ -1,0 +1,173 @@
+"""The formulas of an entry as a terminal shows them, kept so that they are set only once.
+
+A page that was shown before needs neither the printers nor the calculus. What is kept counts only
+for the same bytes of the catalogue's files and the same code; anything else is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from kb.catalogue import Catalogue
+from kb.errors import EqkbError
+
+if TYPE_CHECKING:
+    from kb.equation import Equation
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_FIELDS = {
+    "text": str,
+    "symbols": dict,
+    "claims": list,
+    "requires": list,
+    "kinks": list,
+    "derivatives": dict,
+    "evidence": list,
+}
+
+
+def rendered(catalogue: Catalogue, entry_id: str) -> dict[str, Any]:
+    """The formulas of an entry by what they are: text, symbols, claims, requires, kinks, derivatives.
+
+    ``evidence`` is a verdict and a summary, empty where nothing has been checked. Raises
+    CatalogueError where the formulas have faults.
+    """
+    store = _Store.of(catalogue)
+    kept = store.read() if store else {}
+    found = kept.get(entry_id)
+    checked = _evidence_digest(entry_id)
+    if _is_whole(found) and found["evidence"][0] == checked:
+        return found | {"evidence": found["evidence"][1:]}
+    made = _render(catalogue[entry_id])
+    shown = [*made["evidence"]]
+    made["evidence"] = [checked, *shown]
+    if store:
+        store.write(kept | {entry_id: made})
+    return made | {"evidence": shown}
+
+
+def _evidence_digest(entry_id: str) -> str:
+    """What changes whenever other evidence is stored for an entry; empty where there is none."""
+    folder = _cache("evidence")
+    digest = hashlib.sha256()
+    if folder is None:
+        return ""
+    with suppress(OSError):
+        for name in sorted(os.listdir(folder)):
+            if name.startswith(f"{entry_id}-"):
+                with open(os.path.join(folder, name), "rb") as stream:
+                    digest.update(stream.read(5_000_000))
+                return digest.hexdigest()
+    return ""
+
+
+def _cache(name: str) -> str | None:
+    """A path in eqkb's part of the user's cache directory; None where there is no such directory."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    home = home if os.path.isabs(home) else os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(home, "eqkb", name) if os.path.isabs(home) else None
+
+
+def _render(equation: Equation) -> dict[str, Any]:
+    entry = equation.entry
+    return {
+        "text": equation.text(),
+        "symbols": {s.name: equation.symbols[s.name].text for s in entry.symbols},
+        "claims": [equation.formula_text(c.text) for c in entry.claims],
+        "requires": [equation.formula_text(t) for t in entry.requires],
+        "kinks": [equation.formula_text(t) for t in entry.kinks],
+        "derivatives": {name: _derivative(equation, name) for name in entry.differentiate},
+        "evidence": _evidence(equation),
+    }
+
+
+def _derivative(equation: Equation, name: str) -> list[str]:
+    """The statements of a partial derivative, without its shapes and without the definition again."""
+    try:
+        _, *lines = equation.derivative(name).text().splitlines()
+    except EqkbError as error:
+        return [str(error)]
+    end = lines.index("where") if "where" in lines else len(lines)
+    return lines[:end]
+
+
+def _evidence(equation: Equation) -> list[str]:
+    found = equation.stored_evidence()
+    return [found.verdict, found.summary()] if found is not None else []
+
+
+def _is_whole(found: Any) -> TypeGuard[dict[str, Any]]:
+    if not isinstance(found, dict) or set(found) != set(_FIELDS) or not found["evidence"]:
+        return False
+    return all(isinstance(found[name], kind) for name, kind in _FIELDS.items())
+
+
+class _Store:
+    """A file of the user's cache directory, and what its content must belong to."""
+
+    def __init__(self, path: str, key: str) -> None:
+        self.path = path
+        self.key = key
+
+    @classmethod
+    def of(cls, catalogue: Catalogue) -> _Store | None:
+        """None where there is no cache directory, or a file cannot be read."""
+        paths = [os.path.realpath(f.path) for f in catalogue.records.files]
+        key = hashlib.sha256()
+        try:
+            for path in paths:
+                with open(path, "rb") as stream:
+                    key.update(hashlib.sha256(stream.read(10_000_000)).digest())
+            for line in _code():
+                key.update(line.encode())
+        except (OSError, ValueError):
+            return None
+        name = hashlib.sha256(os.fsencode("\0".join(paths))).hexdigest()[:32]
+        store = _cache(f"pages-{name}.json")
+        return cls(store, key.hexdigest()) if store is not None else None
+
+    def read(self) -> dict[str, Any]:
+        """All pages that are kept; none if they are stale, truncated or foreign."""
+        try:
+            with open(self.path, encoding="utf-8") as stream:
+                key, digest, payload = stream.read(20_000_000).split("\n", 2)
+            if (key, digest) != (self.key, hashlib.sha256(payload.encode()).hexdigest()):
+                return {}
+            pages = json.loads(payload)
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return pages if isinstance(pages, dict) else {}
+
+    def write(self, pages: dict[str, Any]) -> None:
+        """Keep the pages; where that is not possible, do without."""
+        payload = json.dumps(pages)
+        digest = hashlib.sha256(payload.encode()).hexdigest()
+        temporary = f"{self.path}.{os.getpid()}.tmp"
+        try:
+            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+            with open(temporary, "x", encoding="utf-8") as stream:
+                stream.write(f"{self.key}\n{digest}\n{payload}")
+            os.replace(temporary, self.path)
+        except (OSError, ValueError):
+            with suppress(OSError):
+                os.unlink(temporary)
+
+
+def _code() -> Iterator[str]:
+    """Every module of kb with its size and the time of its last change, and where libraries are installed."""
+    yield sys.version
+    for folder in sys.path:
+        with suppress(OSError):
+            yield f"{folder} {os.stat(folder or '.').st_mtime_ns if folder.endswith('-packages') else ''}\n"
+    for folder, folders, files in os.walk(_PACKAGE):
+        folders.sort()
+        for name in sorted(files):
+            if name.endswith(".py"):
+                status = os.stat(os.path.join(folder, name))
+                yield f"{folder}/{name} {status.st_size} {status.st_mtime_ns}\n"

@@ -1,0 +1,118 @@
+"""check, validate, cheatsheet and build: commands that work through many entries."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from kb.catalogue import Catalogue, check_files, require_valid
+from kb.cli.read import catalogue_of, of_topics
+from kb.cli.terminal import paint, print_json
+from kb.errors import EqkbError, Fault
+from kb.progress import progress
+
+
+def validate_command(options: argparse.Namespace) -> int:
+    """``eqkb validate``."""
+    files = [*options.catalogue, *([options.file] if options.file is not None else [])]
+    records, faults = check_files(files)
+    if options.json:
+        print_json({"files": files, "valid": not faults, "faults": [_fault(f) for f in faults]})
+        return 2 if faults else 0
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if len(faults) > 1:
+        print(f"{len(faults)} faults", file=sys.stderr)
+    if faults:
+        return 2
+    count = len(records.selected) if records is not None else 0
+    print(f"{count} {'entry is' if count == 1 else 'entries are'} well formed")
+    return 0
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    at = fault.location
+    return {
+        "file": at.file if at else None,
+        "line": at.line if at else None,
+        "column": at.column if at else None,
+        "path": at.path if at else fault.field,
+        "message": fault.message,
+    }
+
+
+def check_command(options: argparse.Namespace) -> int:
+    """``eqkb check``."""
+    catalogue = catalogue_of(options)
+    ids = [catalogue.entry(i).id for i in options.ids] or list(catalogue)
+    results, verdicts = [], []
+    for entry_id in progress(ids, "checking"):
+        evidence = catalogue[entry_id].check()
+        verdicts.append(evidence.verdict)
+        if options.json:
+            results.append(evidence.as_json())
+        else:
+            _print_evidence(entry_id, evidence, detailed=bool(options.ids))
+    failed = sum(v != "verified" for v in verdicts)
+    if options.json:
+        print_json(results)
+    elif len(ids) > 1:
+        print(f"{len(ids) - failed} of {len(ids)} verified")
+    return 1 if failed else 0
+
+
+def _print_evidence(entry_id: str, evidence: Any, detailed: bool) -> None:
+    if detailed or evidence.verdict != "verified":
+        print(evidence.text())
+        return
+    print(f"{entry_id}: {paint(evidence.summary(), 'green')}", flush=True)
+
+
+def cheatsheet_command(options: argparse.Namespace) -> int:
+    """``eqkb cheatsheet``."""
+    catalogue = catalogue_of(options)
+    if options.ids and options.topic:
+        raise EqkbError("name entries or topics, not both")
+    if options.format == "pdf" and options.output is None:
+        raise EqkbError("a PDF is no text; say where to write it with -o PATH")
+    if options.json and options.output is not None:
+        raise EqkbError("--json prints; leave out -o, or --json")
+    if options.ids:
+        ids = list(dict.fromkeys(catalogue.entry(i).id for i in options.ids))
+    else:
+        ids = [e.id for e in of_topics(catalogue, options.topic or [])]
+    _require_usable(catalogue, ids)
+    from generators.cheatsheet import cheatsheet, write_cheatsheet
+
+    if options.output is not None:
+        write_cheatsheet(catalogue, ids, options.format, Path(options.output))
+        print(f"wrote {options.output}", file=sys.stderr)
+        return 0
+    sheet = cheatsheet(catalogue, ids, options.format)
+    if options.json:
+        print_json({"ids": ids, "format": options.format, "text": sheet})
+    else:
+        print(sheet, end="" if sheet.endswith("\n") else "\n")
+    return 0
+
+
+def _require_usable(catalogue: Catalogue, ids: list[str]) -> None:
+    """Report the faults of all entries at once, before anything is written."""
+    from kb.errors import CatalogueError
+
+    faults = [fault for entry_id in ids for fault in catalogue.faults(entry_id)]
+    if faults:
+        raise CatalogueError(list(dict.fromkeys(faults)))
+
+
+def build_command(options: argparse.Namespace) -> int:
+    """``eqkb build``."""
+    catalogue = catalogue_of(options)
+    require_valid(catalogue)
+    from generators.build import build
+
+    build(catalogue, Path(options.output), jobs=os.cpu_count() or 1)
+    return 0

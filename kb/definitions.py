@@ -1,0 +1,104 @@
+"""The definition of an entry as people read it, in Unicode and in LaTeX, from its tree alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from kb import tree
+from kb.model import Entry
+from kb.parser import parse_expression, parse_statement
+from kb.printing.glyphs import Context
+from kb.printing.ranks import rank
+
+_RELATIONS = {"update": ("←", r"\leftarrow")}
+
+
+def context_of(entry: Entry, entries: Mapping[str, Entry]) -> Context:
+    """What the printers should know of the names of an entry."""
+    ranks = {s.name: len(s.shape) for s in entry.symbols}
+    kinds = {
+        s.name: "state" if s.role == "state" else s.kind for s in entry.symbols if s.kind != "real" or s.role == "state"
+    }
+    context = Context(
+        ranks=ranks,
+        kinds=kinds,
+        glyphs={s.name: s.glyph for s in entry.symbols if s.glyph},
+        signatures=_Signatures(entries),
+    )
+    for statement in statements(entry):
+        if isinstance(statement, tree.Step):
+            for target in statement.targets:
+                base = target.base if isinstance(target, tree.Element) else target
+                extra = len(target.indices) if isinstance(target, tree.Element) else 0
+                if isinstance(base, tree.Name) and base.id not in ranks:
+                    ranks[base.id] = extra + rank(statement.value, context)
+    return context
+
+
+class _Signatures(Mapping[str, tuple[tuple[int, ...], int]]):
+    """Axes of the arguments and of the result of entries, looked up when they are called."""
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        self._entries = entries
+
+    def __getitem__(self, entry_id: str) -> tuple[tuple[int, ...], int]:
+        entry = self._entries[entry_id]
+        outputs = entry.outputs
+        return tuple(len(s.shape) for s in entry.arguments), len(outputs[0].shape) if outputs else 0
+
+    def __contains__(self, entry_id: object) -> bool:
+        return entry_id in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def statements(entry: Entry) -> list[tree.Step | tree.Claim]:
+    """The steps of the definition; an identity without one is its claims. Raises LanguageError."""
+    found = [parse_statement(text) for text in entry.define]
+    return found or [parse_statement(claim.text) for claim in entry.claims[:1]]
+
+
+def definition_text(entry: Entry, context: Context) -> list[str]:
+    """One line for each step."""
+    from kb.printing.text import text_lines
+
+    relation = _RELATIONS.get(entry.kind, ("=", "="))[0]
+    lines = text_lines(statements(entry), context, relation)
+    return [*_goal(entry), *lines]
+
+
+def definition_latex(entry: Entry, context: Context) -> str:
+    """The steps below each other, aligned at their relation."""
+    from kb.printing.latex import latex_lines
+
+    return latex_lines(statements(entry), context, _RELATIONS.get(entry.kind, ("=", "="))[1])
+
+
+def _goal(entry: Entry) -> list[str]:
+    """What an objective chooses."""
+    objective = entry.objective
+    if objective is None:
+        return []
+    parts = [
+        f"{word} over {', '.join(names)}"
+        for word, names in (("minimize", objective.minimize), ("maximize", objective.maximize))
+        if names
+    ]
+    if objective.subject_to:
+        parts.append("subject to " + ", ".join(objective.subject_to))
+    return ["; ".join(parts)]
+
+
+def formula_text(text: str, context: Context) -> str:
+    """A claim, a condition or an expression in Unicode."""
+    from kb.errors import LanguageError
+    from kb.printing.text import text as print_text
+
+    try:
+        return print_text(parse_statement(text), context)
+    except LanguageError:
+        return print_text(parse_expression(text), context)
