@@ -1,0 +1,157 @@
+"""Everything that is made from a catalogue, in one folder.
+
+Nothing is written if anything is refuted, and all is rendered before the first file is written.
+Files that an earlier build wrote and that are no longer made are removed; no other file is ever
+touched. The same catalogue gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from generators import markdown
+from generators.cheatsheet import cheatsheet
+from generators.code import module, module_name
+from generators.evidence import gather
+from generators.export import dump, export, export_evidence
+from generators.files import write_file
+from generators.views import EntryView, views
+from kb.errors import CheckFailed, EqkbError
+from kb.progress import progress
+
+if TYPE_CHECKING:
+    from kb.catalogue import Catalogue
+    from kb.evidence import Evidence
+
+MANIFEST = "manifest.json"
+
+
+def build(catalogue: Catalogue, out: Path, jobs: int = 1) -> list[str]:
+    """Write docs/, cheatsheet/, code/, catalogue.json and evidence.json under ``out``; returns what was written.
+
+    ``jobs`` processes gather evidence that is not stored yet. Raises CheckFailed if anything is
+    refuted, and EqkbError where a file stands in the way that no build wrote.
+    """
+    evidence = gather(catalogue, list(catalogue), jobs)
+    _require_sound(evidence)
+    files = {name: text.encode() for name, text in rendered(catalogue, evidence).items()}
+    out = Path(out)
+    earlier = _read_manifest(out)
+    _require_room(out, files, earlier)
+    _write(out, files, earlier)
+    print("the site is not included: there are no sources of it here", file=sys.stderr)
+    print(f"wrote {len(files)} files to {out}", file=sys.stderr)
+    return sorted(files)
+
+
+def _require_sound(evidence: Mapping[str, Evidence]) -> None:
+    """Raise CheckFailed with all that is refuted; what is unknown is said, and shown on its page."""
+    refuted = [found for found in evidence.values() if found.verdict == "refuted"]
+    if refuted:
+        count = f"{len(refuted)} {'entry is' if len(refuted) == 1 else 'entries are'} refuted, so nothing was written"
+        raise CheckFailed("\n".join([count, *(found.text() for found in refuted)]))
+    for found in evidence.values():
+        if found.verdict != "verified":
+            print(f"{found.entry}: {found.verdict}; 'eqkb check {found.entry}' says why", file=sys.stderr)
+
+
+def rendered(catalogue: Catalogue, evidence: Mapping[str, Evidence]) -> dict[str, str]:
+    """All files by their path under the folder."""
+    ids = list(catalogue)
+    entries = views(catalogue, ids, evidence)
+    files: dict[str, str] = {}
+    for view in progress(entries, "writing"):
+        files |= _of_entry(view)
+    files["docs/index.md"] = markdown.index(entries)
+    files["cheatsheet/cheatsheet.tex"] = cheatsheet(catalogue, ids, "tex")
+    files["cheatsheet/cheatsheet.md"] = cheatsheet(catalogue, ids, "md")
+    files["catalogue.json"] = export(entries)
+    files["evidence.json"] = export_evidence(evidence)
+    return files
+
+
+def _of_entry(view: EntryView) -> dict[str, str]:
+    return {
+        f"docs/{markdown.page_name(view.id)}": markdown.page(view),
+        f"code/{module_name(view.id)}": module(view),
+    }
+
+
+# --- the folder --------------------------------------------------------------------------------------
+
+
+def _read_manifest(out: Path) -> dict[str, str]:
+    """What an earlier build wrote, with the digest of each; empty where there was none."""
+    try:
+        listed = json.loads((out / MANIFEST).read_bytes())["files"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    if not isinstance(listed, dict):
+        return {}
+    return {name: digest for name, digest in listed.items() if isinstance(digest, str) and _is_inside(out, name)}
+
+
+def _is_inside(out: Path, name: str) -> bool:
+    """Whether a path of a manifest leads to a file under the folder, not through links."""
+    parts = PurePosixPath(name).parts
+    if not parts or "\\" in name or PurePosixPath(name).is_absolute() or ".." in parts or ":" in parts[0]:
+        return False
+    places = [out.joinpath(*parts[: n + 1]) for n in range(len(parts))]
+    return not any(place.is_symlink() for place in places)
+
+
+def _require_room(out: Path, files: Mapping[str, bytes], earlier: Mapping[str, str]) -> None:
+    """Raise EqkbError where a file would be replaced that is not of an earlier build."""
+    if out.exists() and not out.is_dir():
+        raise EqkbError(f"{out} is a file; name a folder to build in")
+    for name in (*files, MANIFEST):
+        path = out / name
+        if not _is_inside(out, name):
+            raise EqkbError(f"{path} leads elsewhere by a link; remove it, or build in another folder")
+        taken = path.exists() and name not in earlier and (name != MANIFEST or not _is_manifest(path))
+        if taken and not (path.is_file() and path.read_bytes() == files.get(name)):
+            raise EqkbError(f"{path} was not written by an earlier build; move it, or build in another folder")
+
+
+def _is_manifest(path: Path) -> bool:
+    with suppress(OSError, ValueError, RecursionError):
+        found = json.loads(path.read_bytes())
+        return isinstance(found, dict) and isinstance(found.get("files"), dict)
+    return False
+
+
+def _write(out: Path, files: Mapping[str, bytes], earlier: Mapping[str, str]) -> None:
+    """The manifest comes first, so that an interrupted build can be taken up again, and once more at the end."""
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    out.mkdir(parents=True, exist_ok=True)
+    _write_manifest(out, {**earlier, **digests})
+    for name, content in files.items():
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, content)
+    for name in sorted(set(earlier) - set(files)):
+        _remove(out, name, earlier[name])
+    _write_manifest(out, digests)
+
+
+def _write_manifest(out: Path, digests: Mapping[str, str]) -> None:
+    write_file(out / MANIFEST, dump({"files": dict(sorted(digests.items()))}).encode())
+
+
+def _remove(out: Path, name: str, digest: str) -> None:
+    """A file that an earlier build wrote, unless somebody changed it since, and folders that it leaves empty."""
+    path = out / name
+    with suppress(OSError):
+        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            return
+        path.unlink()
+        for folder in path.parents:
+            if folder == out:
+                break
+            folder.rmdir()

@@ -1,0 +1,31 @@
+"""NumPy modules, one for each entry: the function and its backward pass."""
+
+from __future__ import annotations
+
+import ast
+
+from generators.rendering import Ready, render
+from generators.views import EntryView
+
+
+def module_name(entry_id: str) -> str:
+    """The file of an entry's module."""
+    return f"{entry_id}.py"
+
+
+def module(view: EntryView) -> str:
+    """The source of one module, which needs NumPy alone.
+
+    Raises ValueError where it would not be Python, which no text of a catalogue can bring about.
+    """
+    source = render("module.py.j2", _comment, {}, id=view.id, source=Ready(view.code)).strip("\n") + "\n"
+    try:
+        ast.parse(source)
+    except SyntaxError as error:
+        raise ValueError(f"the module of {view.id!r} is not Python: {error.msg}") from error
+    return source
+
+
+def _comment(text: str) -> str:
+    """Text on the one line of a comment."""
+    return "".join(c if c.isprintable() else "�" for c in text)

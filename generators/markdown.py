@@ -1,0 +1,133 @@
+"""Markdown: a page for each entry, an index, and the catalogue as one document.
+
+Formulas stand between dollar signs, as GitHub, Jupyter and Pandoc read them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from generators.rendering import Filters, Ready, render
+from generators.views import EntryView, Formula, by_topic, product_of, views
+from kb.printing import escape_markdown
+
+if TYPE_CHECKING:
+    from kb.catalogue import Catalogue
+
+TITLE = "Deep learning equations"
+_NAME = re.compile(r"\\operatorname(\*?)\{([^{}]*)\}")
+_FENCE = re.compile(r"`+")
+# Markdown takes a backslash away from a sign that follows it, and angle brackets for HTML.
+_WORDS = {
+    r"\,": r"\thinspace ",
+    r"\:": r"\medspace ",
+    r"\;": r"\thickspace ",
+    r"\!": r"\negthinspace ",
+    r"\{": r"\lbrace ",
+    r"\}": r"\rbrace ",
+    r"\|": r"\Vert ",
+    "|": r"\vert ",
+    "<": r"\lt ",
+    ">": r"\gt ",
+    "](": "] (",
+}
+_SIGN = re.compile("(" + "|".join([r"\\\\", *map(re.escape, _WORDS)]) + ") ?")
+
+
+def math(latex: str) -> Ready:
+    """LaTeX in words that survive Markdown, without the commands that GitHub does not allow."""
+    named = _without_operatorname(latex)
+    return Ready(_SIGN.sub(lambda m: _WORDS.get(m[1], m[0]), named))
+
+
+def _without_operatorname(latex: str) -> str:
+    """Upright names by other means: GitHub refuses ``\\operatorname``."""
+    return _NAME.sub(_named, latex).replace(r"{\times}", r"\times")
+
+
+def _named(match: re.Match[str]) -> str:
+    limits = "" if match[1] else r"\nolimits "
+    name = match[2].replace("-", r"\text{-}")
+    return rf"\mathop{{\mathrm{{{name}}}}}{limits}"
+
+
+def display(formula: Formula) -> Ready:
+    """A formula in lines of its own."""
+    return Ready(f"$$\n{math(formula.latex)}\n$$")
+
+
+def inline(formula: Formula) -> Ready:
+    """A formula within a sentence."""
+    return Ready(f"${math(formula.latex)}$")
+
+
+def sizes(formulas: Sequence[Formula]) -> Ready:
+    """The sizes of an array, ``C \\times H``."""
+    return Ready(f"${math(product_of(formulas))}$" if formulas else "")
+
+
+def code_span(text: str) -> Ready:
+    """Text as it is, in the letters of code."""
+    shown = " ".join(text.split()).replace("|", "\\|")
+    fence = _longer_fence(text, 1)
+    gap = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return Ready(f"{fence}{gap}{shown}{gap}{fence}")
+
+
+def code_block(source: str) -> Ready:
+    """Python source between fences that it cannot close."""
+    fence = _longer_fence(source, 3)
+    return Ready(f"{fence}python\n{source.strip(chr(10))}\n{fence}")
+
+
+def _longer_fence(text: str, least: int) -> str:
+    longest = max((len(m) for m in _FENCE.findall(text)), default=0)
+    return "`" * max(least, longest + 1)
+
+
+def anchor(title: str) -> Ready:
+    """The fragment that GitHub gives to a heading of letters, digits and blanks."""
+    return Ready(title.lower().replace(" ", "-"))
+
+
+def page_name(entry_id: str) -> str:
+    """The file of an entry; an id has no hyphen, so that no page takes the place of the index."""
+    return "index-entry.md" if entry_id == "index" else f"{entry_id}.md"
+
+
+_FILTERS: Filters = {
+    "display": display,
+    "inline": inline,
+    "sizes": sizes,
+    "code_span": code_span,
+    "code_block": code_block,
+    "anchor": anchor,
+    "page": lambda entry_id: Ready(page_name(entry_id)),
+}
+
+
+def page(view: EntryView) -> str:
+    """The page of one entry."""
+    return _tidy(render("page.md.j2", escape_markdown, _FILTERS, view=view))
+
+
+def index(entries: Sequence[EntryView]) -> str:
+    """All entries by topic, with links to their pages."""
+    return _tidy(render("index.md.j2", escape_markdown, _FILTERS, title=TITLE, topics=by_topic(entries)))
+
+
+def document(catalogue: Catalogue, ids: Sequence[str]) -> str:
+    """Some entries as one document: formula, symbols and derivatives of each."""
+    topics = by_topic(views(catalogue, ids))
+    return _tidy(render("document.md.j2", escape_markdown, _FILTERS, title=TITLE, topics=topics))
+
+
+def _tidy(text: str) -> str:
+    """At most one blank line, outside of code, and one line end at the end."""
+    parts = re.split(r"(^(`{3,})python\n.*?^\2\n)", text, flags=re.M | re.S)
+    tidied = [re.sub(r"\n{3,}", "\n\n", part) for part in parts[::3]]
+    blocks = parts[1::3]
+    joined = "".join(t + b for t, b in zip(tidied, [*blocks, ""], strict=True))
+    return joined.strip("\n") + "\n"

@@ -1,0 +1,50 @@
+"""Templates: every value that they print is escaped for their format unless they say that it is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+_FOLDER = Path(__file__).parent / "templates"
+Escape = Callable[[str], str]
+Filters = Mapping[str, Callable[..., str]]
+
+
+class Ready(str):
+    """Text that already is in the format: a formula, code, or text that was escaped."""
+
+    __slots__ = ()
+
+
+def render(template: str, escape: Escape, filters: Filters, **values: Any) -> str:
+    """A template filled in. ``escape`` is applied to all that it prints; ``filters`` give Ready text."""
+    made = _environment(escape, tuple(sorted(filters.items()))).get_template(template)
+    return made.render(**values)
+
+
+@cache
+def _environment(escape: Escape, filters: tuple[tuple[str, Callable[..., str]], ...]) -> Environment:
+    def finalize(value: object) -> str:
+        return value if isinstance(value, Ready) else Ready(escape(str(value)))
+
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER, encoding="utf-8"),
+        autoescape=False,  # escaping is for HTML only; `finalize` does it for every format
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+    )
+    environment.filters |= {"ready": Ready, **dict(filters)}
+    return environment

@@ -1,0 +1,182 @@
+"""Cheat sheets in LaTeX, PDF and Markdown."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from hostile import catalogue
+
+from generators import pdf
+from generators.cheatsheet import cheatsheet, escape, formula, write_cheatsheet
+from generators.views import Formula
+from kb.catalogue import Catalogue, load_catalogue
+from kb.cli import main
+from kb.errors import EqkbError
+
+TEX = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+TROUBLE = re.compile(r"^.*(?:Warning|Overfull|Underfull).*$", re.M)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Catalogue:
+    return load_catalogue()
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    path = tmp_path_factory.mktemp("hostile") / "hostile.yaml"
+    path.write_text(yaml.safe_dump(catalogue(), allow_unicode=True, sort_keys=False), encoding="utf-8")
+    return load_catalogue(path)
+
+
+def test_a_sheet_holds_formula_derivative_and_symbols(shipped: Catalogue) -> None:
+    sheet = cheatsheet(shipped, ["softmax"])
+    equation = shipped["softmax"]
+    assert equation.latex() in sheet
+    assert equation.derivative("z").latex() in sheet
+    assert equation.vjp("z").latex() in sheet
+    assert "scores of the C classes, also called logits" in sheet
+    assert re.findall(r"^\\topic\{(.*)\}$", sheet, re.M) == ["Activations"]
+
+
+def test_a_long_formula_is_given_row_by_row() -> None:
+    rows = [f"x_{n} &= {n}" for n in range(9)]
+    body = " \\\\\n".join(rows)
+    latex = f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
+    assert "aligned" not in formula(Formula(latex, ""))
+    assert formula(Formula("y = x", "")) == r"\formula{y = x}{\formularow{y = x}}"
+
+
+def test_long_words_may_break() -> None:
+    assert escape("a" * 33) == r"\hspace{0pt}".join("a" * 33)
+    assert escape("a" * 32) == "a" * 32
+    assert escape("two words") == "two words"
+
+
+def test_the_markdown_sheet_has_the_form_of_the_sources(shipped: Catalogue) -> None:
+    sheet = cheatsheet(shipped, ["softmax", "linear"], "md")
+    assert sheet.startswith("# Deep learning equations\n\n## Activations\n\n#### Softmax\n\n$$\np_j = ")
+    assert "\n$$\n\nwhere:\n\n- $z$: scores of the C classes, also called logits ($C$)\n- $p$: " in sheet
+    for entry_id in ("softmax", "linear"):
+        for symbol in shipped[entry_id].symbols.values():
+            assert f"\n- ${symbol.latex}$: " in sheet
+    assert len(re.findall(r"\n\nwhere:\n\n(?:- .*\n)+\n(?!-)", sheet)) == 2
+
+
+def test_an_unknown_format_is_refused(shipped: Catalogue) -> None:
+    with pytest.raises(EqkbError, match="docx"):
+        cheatsheet(shipped, ["softmax"], "docx")
+
+
+def test_without_tex_one_message_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    out = tmp_path / "sheet.pdf"
+    assert main(["cheatsheet", "softmax", "--format", "pdf", "-o", str(out)]) == 2
+    message = capsys.readouterr().err
+    assert len(message.splitlines()) == 1
+    assert "pdflatex" in message and "apt-get install texlive" in message
+    assert not out.exists()
+
+
+def test_a_file_is_written_whole(shipped: Catalogue, tmp_path: Path) -> None:
+    path = tmp_path / "sheet.tex"
+    path.write_text("old")
+    write_cheatsheet(shipped, ["relu"], "tex", path)
+    assert path.read_text(encoding="utf-8") == cheatsheet(shipped, ["relu"])
+    assert os.listdir(tmp_path) == ["sheet.tex"]
+
+
+def test_where_a_sheet_cannot_be_written_one_message_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path, message in ((tmp_path, "is a folder"), (tmp_path / "no" / "sheet.tex", "there is no folder")):
+        assert main(["cheatsheet", "relu", "-o", str(path)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert message in line
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_pipe_is_written_to_and_not_replaced(shipped: Catalogue, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_cheatsheet(shipped, ["relu"], "md", pipe)
+    assert os.read(reader, 30).startswith(b"# Deep learning equations")
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_hostile_text_stays_text_in_tex(hostile: Catalogue) -> None:
+    sheet = cheatsheet(hostile, list(hostile))
+    assert r"\input{" not in sheet and r"\write18" not in sheet
+    assert sheet.count(r"\end{document}") == 1
+    assert "{{7*7}}" not in sheet and "49" not in sheet
+    assert sheet.isascii()
+
+
+@TEX
+@pytest.mark.slow
+def test_the_whole_catalogue_compiles_without_a_warning(shipped: Catalogue) -> None:
+    made, log = pdf.compile_logged(cheatsheet(shipped, list(shipped)))
+    assert made.startswith(b"%PDF-")
+    assert TROUBLE.findall(log) == []
+
+
+@TEX
+@pytest.mark.slow
+@pytest.mark.parametrize("entry_id", list(load_catalogue()))
+def test_every_entry_by_itself_compiles_without_a_warning(shipped: Catalogue, entry_id: str) -> None:
+    _, log = pdf.compile_logged(cheatsheet(shipped, [entry_id]))
+    assert TROUBLE.findall(log) == []
+
+
+@TEX
+@pytest.mark.slow
+def test_hostile_text_reaches_the_pdf_as_text(hostile: Catalogue, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.pdf"
+    write_cheatsheet(hostile, list(hostile), "pdf", path)
+    _, log = pdf.compile_logged(cheatsheet(hostile, list(hostile)))
+    assert TROUBLE.findall(log) == []
+    assert "/etc/passwd" not in log
+    if shutil.which("pdftotext"):
+        text = subprocess.run(["pdftotext", str(path), "-"], capture_output=True, check=True, text=True).stdout
+        words = re.sub(r"\s+", "", text)
+        assert "root:" not in words
+        for piece in (r"\input{/etc/passwd}", "{{7*7}}", "<script>", "100%#&", "U+4E2D"):
+            assert piece in words
+
+
+@TEX
+@pytest.mark.slow
+def test_the_same_sheet_gives_the_same_pdf(shipped: Catalogue) -> None:
+    source = cheatsheet(shipped, ["softmax"])
+    assert pdf.compile_pdf(source) == pdf.compile_pdf(source)
+
+
+@TEX
+@pytest.mark.slow
+def test_tex_reads_no_file_elsewhere_and_runs_no_program(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.tex"
+    secret.write_text("found")
+    body = rf"\documentclass{{article}}\begin{{document}}x\input{{{secret}}}\end{{document}}"
+    with pytest.raises(EqkbError):
+        pdf.compile_pdf(body)
+    made = tmp_path / "made"
+    shell = rf"\documentclass{{article}}\begin{{document}}x\immediate\write18{{touch {made}}}\end{{document}}"
+    pdf.compile_pdf(shell)
+    assert not made.exists()
+
+
+@TEX
+def test_tex_that_hangs_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "SECONDS", 1)
+    with pytest.raises(EqkbError, match="longer than 1 seconds"):
+        pdf.compile_pdf(r"\documentclass{article}\begin{document}\def\x{\x}\x\end{document}")

@@ -1,0 +1,280 @@
+"""Pages, modules and the export: what they hold, and that text stays text."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hostile import LINE, PIECES, TEXT, catalogue
+from jinja2 import UndefinedError
+from test_build import SMALL
+
+from generators import code, export, markdown, rendering
+from generators.views import EntryView, Formula, by_topic, product_of, rows_of, views
+from kb.catalogue import Catalogue, load_catalogue
+from kb.evidence import check
+from kb.printing import escape_html, escape_markdown
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Catalogue:
+    return load_catalogue()
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    path = tmp_path_factory.mktemp("hostile") / "hostile.yaml"
+    path.write_text(yaml.safe_dump(catalogue(), allow_unicode=True, sort_keys=False), encoding="utf-8")
+    return load_catalogue(path)
+
+
+@pytest.fixture(scope="module")
+def softmax(shipped: Catalogue) -> EntryView:
+    evidence = {"softmax": check(shipped["softmax"])}
+    return views(shipped, ["softmax"], evidence)[0]
+
+
+@pytest.fixture(scope="module")
+def hostile_views(hostile: Catalogue) -> tuple[EntryView, ...]:
+    return views(hostile, list(hostile), {i: check(hostile[i]) for i in hostile})
+
+
+# --- views -------------------------------------------------------------------------------------------
+
+
+def test_a_view_holds_the_whole_entry(softmax: EntryView) -> None:
+    assert softmax.verdict == "verified"
+    assert [s.name for s in softmax.symbols] == ["z", "p"]
+    assert softmax.partials[0].wrt == softmax.vjps[0].wrt == ("z",)
+    assert softmax.backward is softmax.vjps[0]
+    assert all(claim.verdict == "verified" for claim in softmax.claims)
+    assert "scaled_dot_product_attention" in [link.id for link in softmax.used_by]
+    assert [link.id for link in softmax.related] == list(softmax.entry.related)
+
+
+def test_without_evidence_nothing_is_claimed(shipped: Catalogue) -> None:
+    view = views(shipped, ["softmax"])[0]
+    assert view.verdict == "not checked"
+    assert {claim.verdict for claim in view.claims} == {"not checked"}
+    assert "Not checked." in markdown.page(view)
+
+
+def test_highlights_show_no_matrix_by_a_matrix(shipped: Catalogue) -> None:
+    linear = views(shipped, ["linear"])[0]
+    assert [(d.form, d.wrt) for d in linear.highlights] == [
+        ("partial", ("x",)),
+        ("partial", ("b",)),
+        ("vjp", ("W", "x", "b")),
+    ]
+    scalar = views(shipped, ["kl_divergence"])[0]
+    assert [d.form for d in scalar.highlights] == ["partial", "partial"]
+
+
+def test_rows_of_an_aligned_formula_lose_their_alignment() -> None:
+    cases = r"z &= \begin{cases} 1 & \text{if } x > 0 \\ 0 & \text{otherwise} \end{cases}"
+    latex = f"\\begin{{aligned}}\n{cases} \\\\\nu &= 2\n\\end{{aligned}}"
+    assert rows_of(latex) == (cases.replace("&", "", 1), "u = 2")
+    assert rows_of("a = b") == ("a = b",)
+
+
+def test_a_sum_among_sizes_stands_in_parentheses() -> None:
+    assert product_of([Formula("n", "n"), Formula("K + 1", "K + 1")]) == r"n {\times} (K + 1)"
+    assert product_of([Formula("K + 1", "K + 1")]) == "K + 1"
+
+
+def test_topics_keep_the_order_of_the_catalogue(shipped: Catalogue) -> None:
+    topics = by_topic(views(shipped, list(shipped)))
+    assert [t.name for t in topics] == list(dict.fromkeys(shipped.entry(i).topic for i in shipped))
+    assert next(t for t in topics if t.name == "linear-algebra").title == "Linear algebra"
+
+
+def test_an_objective_says_what_it_chooses(shipped: Catalogue) -> None:
+    goal = views(shipped, ["gan_minimax_discrete"])[0].goal
+    assert goal is not None
+    assert goal.text == "min_p_g max_D V"
+    assert goal.latex == r"\min_{p_g} \; \max_{D} \; V"
+
+
+# --- templates ---------------------------------------------------------------------------------------
+
+
+def test_templates_escape_what_is_not_ready() -> None:
+    filters: dict[str, Any] = {"page": str}
+    values: dict[str, Any] = {"title": "<b>", "topics": []}
+    assert rendering.render("index.md.j2", escape_html, filters, **values).startswith("# &lt;b&gt;")
+    with pytest.raises(UndefinedError):
+        rendering.render("index.md.j2", escape_html, filters, title="x")
+
+
+# --- Markdown ----------------------------------------------------------------------------------------
+
+
+def test_the_page_of_an_entry(softmax: EntryView) -> None:
+    page = markdown.page(softmax)
+    for part in ("## Symbols", "## Derivatives", "## Claims", "## Evidence", "## Code", "## References"):
+        assert f"\n{part}\n\n" in page
+    assert softmax.evidence is not None
+    assert escape_markdown(softmax.evidence.summary()) in page
+    assert "$$\np_j = \\frac{e^{z_j}}{\\sum_k e^{z_k}}\n$$" in page
+    assert "def softmax_vjp(z, *, cotangent):" in page
+    assert "\n\n\n" not in re.sub(r"```python\n.*?```", "code", page, flags=re.S)
+
+
+def test_links_of_pages_lead_to_pages(shipped: Catalogue) -> None:
+    entries = views(shipped, list(shipped))
+    index = markdown.index(entries)
+    pages = {markdown.page_name(i) for i in shipped}
+    assert pages == set(re.findall(r"\]\(([\w-]+\.md)\)", index))
+    for view in entries[:6]:
+        page = markdown.page(view)
+        assert set(re.findall(r"\]\(([\w-]+\.md)\)", page)) <= pages
+        (fragment,) = re.findall(r"\(index\.md#([\w-]+)\)", page)
+        assert fragment in [title.lower().replace(" ", "-") for title in re.findall(r"^## (.*)$", index, re.M)]
+
+
+def test_formulas_survive_markdown() -> None:
+    assert markdown.math(r"a\, b \{x\} < c \\ d") == r"a\thinspace b \lbrace x\rbrace \lt c \\ d"
+    assert markdown.math(r"\operatorname{sum}(x)") == r"\mathop{\mathrm{sum}}\nolimits (x)"
+    assert markdown.math(r"\operatorname*{arg\,max}_k") == r"\mathop{\mathrm{arg\thinspace max}}_k"
+    assert markdown.math(r"\operatorname{a-b}") == r"\mathop{\mathrm{a\text{-}b}}\nolimits "
+
+
+def test_formulas_of_all_entries_survive_markdown(shipped: Catalogue) -> None:
+    document = markdown.document(shipped, list(shipped))
+    formulas = re.findall(r"\$\$\n(.*?)\n\$\$|\$([^$\n]+)\$", document, re.S)
+    shown = [display or inline for display, inline in formulas]
+    assert len(shown) > 100
+    for formula in shown:
+        assert not re.search(r"\\operatorname|\\[,;:!{}|]|[<>]", formula)
+        assert formula.count("{") == formula.count("}")
+
+
+def test_code_cannot_close_its_fence() -> None:
+    assert markdown.code_block("x = '````'\n") == "`````python\nx = '````'\n`````"
+    assert markdown.code_span("a`b") == "``a`b``"
+    assert markdown.code_span("`") == "`` ` ``"
+
+
+# --- hostile text ------------------------------------------------------------------------------------
+
+
+def outside_code(text: str) -> Iterator[str]:
+    """Lines of Markdown that are neither code nor formulas."""
+    text = re.sub(r"^(`{3,})python\n.*?^\1$", "", text, flags=re.M | re.S)
+    for line in text.splitlines():
+        yield re.sub(r"(`+)[^`]+?\1", "", line)
+
+
+def test_hostile_text_stays_text_on_pages(hostile_views: tuple[EntryView, ...]) -> None:
+    pages = [markdown.page(v) for v in hostile_views]
+    for page in [*pages, markdown.index(hostile_views)]:
+        for line in outside_code(page):
+            plain = re.sub(r"\\[!-/:-@\[-`{-~]", "", line)
+            assert "<script" not in plain and "javascript:" not in re.sub(r"javascript:alert", "", plain)
+            assert "49" not in plain
+            assert not re.search(r"(?<!\\)\|", line) or line.startswith(("| ", "|--"))
+            assert not re.search(r"\{\{|\{%|<<|<%", plain)
+            assert not re.match(r"(# not|- not|    not code|1\. no|> no|=====)", line)
+    assert all(escape_markdown(TEXT) in page for page in pages)
+    headings = [line for line in pages[0].splitlines() if line.startswith("#")]
+    assert headings[0] == f"# {escape_markdown(LINE)}"
+
+
+def test_tables_keep_their_columns(hostile_views: tuple[EntryView, ...]) -> None:
+    for view in hostile_views:
+        rows = [line for line in markdown.page(view).splitlines() if line.startswith("|")]
+        assert len(rows) == 2 + len(view.symbols)
+        assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}
+
+
+def test_hostile_addresses_cannot_leave_their_link(hostile_views: tuple[EntryView, ...]) -> None:
+    page = markdown.page(hostile_views[0])
+    assert "](<https://example.org/a%28b%29%5Bc%5D%24d%7E#e&f_g>)" in page
+
+
+def test_hostile_text_stays_text_in_modules(hostile_views: tuple[EntryView, ...], tmp_path: Path) -> None:
+    for view in hostile_views:
+        source = code.module(view)
+        tree = ast.parse(source)
+        documented = [
+            ast.get_docstring(n) or "" for n in ast.walk(tree) if isinstance(n, (ast.Module, ast.FunctionDef))
+        ]
+        assert any("{{7*7}}" in text for text in documented)
+        module = load(source, view.id, tmp_path)
+        value = module.hostile(np.array([0.5, 1.0])) if view.id == "hostile" else module.index(3.0)
+        expected = np.sin([0.5, 1.0]).sum() if view.id == "hostile" else 9.0
+        assert value == pytest.approx(expected)
+
+
+def test_hostile_text_is_whole_in_the_export(hostile_views: tuple[EntryView, ...]) -> None:
+    entry = json.loads(export.export(hostile_views))["entries"][0]
+    assert entry["about"].split() == TEXT.split()
+    assert entry["notes"][1] == LINE
+    assert entry["references"][0]["title"] == LINE
+
+
+def test_the_index_keeps_its_name() -> None:
+    assert markdown.page_name("softmax") == "softmax.md"
+    assert markdown.page_name("index") != "index.md"
+
+
+def test_pieces_are_hostile() -> None:
+    """The catalogue of these tests would not be worth much if its text were mended on the way in."""
+    assert all(piece in LINE or piece in TEXT for piece in PIECES[:12])
+
+
+# --- modules and the export --------------------------------------------------------------------------
+
+
+def load(source: str, name: str, folder: Path) -> Any:
+    path = folder / code.module_name(name)
+    path.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(f"made_{name}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("entry_id", list(load_catalogue()))
+def test_every_module_can_be_imported_by_itself(shipped: Catalogue, entry_id: str, tmp_path: Path) -> None:
+    view = views(shipped, [entry_id])[0]
+    source = code.module(view)
+    imported = {a.name for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Import) for a in n.names}
+    assert imported <= {"numpy", *sys.stdlib_module_names}
+    module = load(source, entry_id, tmp_path)
+    assert callable(getattr(module, entry_id))
+    assert hasattr(module, f"{entry_id}_vjp") == bool(view.equation.differentiable)
+
+
+def test_the_export_has_its_documented_keys(softmax: EntryView) -> None:
+    document = json.loads(export.export([softmax]))
+    assert document["format"] == export.FORMAT
+    (entry,) = document["entries"]
+    documented = set(re.findall(r"``(\w+)``", export.__doc__ or ""))
+    assert set(entry) | set(document) <= documented
+    for part in ("symbols", "derivatives", "claims", "references"):
+        assert set(entry[part][0]) <= documented
+    assert [(d["form"], d["wrt"]) for d in entry["derivatives"]] == [("partial", ["z"]), ("vjp", ["z"])]
+    assert entry["evidence"]["verdict"] == "verified"
+    assert entry["symbols"][0]["shape"] == ["C"]
+
+
+def test_the_golden_page(tmp_path: Path) -> None:
+    """The form of a page; generated code, which others test, is left out."""
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(SMALL, sort_keys=False), encoding="utf-8")
+    page = markdown.page(views(load_catalogue(path), ["square"])[0])
+    shown = re.sub(r"```python\n.*?```", "```python\n```", page, flags=re.S)
+    assert shown == (GOLDEN / "page_square.md").read_text(encoding="utf-8")
