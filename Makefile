@@ -1,0 +1,69 @@
+# `make help` lists the targets. Set-up ends in stamp files inside the environment, so that it runs once,
+# and again when pyproject.toml or the pins change.
+PYTHON ?= python3
+VENV := .venv
+ORACLES := .venv-oracles
+PIP := -m pip --disable-pip-version-check --quiet install
+
+.DEFAULT_GOAL := build
+.PHONY: build test lint check-all tex oracles slow bench format lock clean help
+
+build: $(VENV)/.stamp-run  ## turn equations.yaml into docs, cheat sheet, code and JSON under build/ (the default)
+	$(VENV)/bin/eqkb build -o build
+
+test: lint  ## the tests: no root, no TeX, no PyTorch needed
+	$(VENV)/bin/python -m pytest -m "not slow"
+
+lint: $(VENV)/.stamp-dev  ## style, types and the direction of imports
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+check-all: tex oracles slow  ## what `test` leaves out: TeX, the oracle values made anew, slow sweeps, the wheel
+
+tex:  ## install TeX where that is possible
+	sh tools/tex.sh
+
+oracles: $(ORACLES)/.stamp  ## make the oracle values anew with PyTorch, JAX, SciPy and compare
+	PYTHONPATH=. $(ORACLES)/bin/python tests/oracles/make.py --check
+
+slow: $(VENV)/.stamp-dev tex
+	$(VENV)/bin/python -m pytest -m slow
+
+bench: $(VENV)/.stamp-dev  ## speed and peak memory, as ratios
+	$(VENV)/bin/python benchmarks/run.py
+
+format: $(VENV)/.stamp-dev  ## put the source in order
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+lock: $(VENV)/.stamp-dev  ## renew the pins in requirements/
+	$(VENV)/bin/python $(PIP) uv
+	sh tools/lock.sh $(VENV)/bin/python
+
+clean:  ## remove everything that was made, the environments too
+	rm -rf build dist $(VENV) $(ORACLES) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find kb generators tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+help:  ## this list
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+$(VENV)/.stamp-venv:
+	@sh tools/new_venv.sh "$(PYTHON)" $(VENV)
+	@touch $@
+
+# Without build isolation nothing unpinned is fetched; -e leaves the source where it is.
+$(VENV)/.stamp-run: $(VENV)/.stamp-venv pyproject.toml requirements/run.txt
+	$(VENV)/bin/python $(PIP) -r requirements/run.txt
+	$(VENV)/bin/python $(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.stamp-dev: $(VENV)/.stamp-run requirements/dev.txt
+	$(VENV)/bin/python $(PIP) -r requirements/dev.txt
+	@touch $@
+
+$(ORACLES)/.stamp: pyproject.toml requirements/oracles.txt
+	@sh tools/new_venv.sh "$(PYTHON)" $(ORACLES)
+	$(ORACLES)/bin/python $(PIP) -r requirements/oracles.txt
+	@touch $@
