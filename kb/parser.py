@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from itertools import pairwise
 from typing import NamedTuple, NoReturn
 
 from kb.errors import LanguageError
@@ -144,6 +145,15 @@ def check_name(name: str, at: int = 0, what: str = "name") -> str:
     return name
 
 
+def _refuse_glued(token: _Token, following: _Token) -> None:
+    """Refuse ``2j`` and ``2x``: a number and a name without anything between them."""
+    if token.kind == "number" and following.kind in ("name", "number"):
+        what = "complex numbers are" if following.text in ("j", "J") else "a name right after a number is"
+        raise LanguageError(
+            f"'{token.text}{following.text}': {what} not part of the language; write 2*j for a product", token.at
+        )
+
+
 class _Parser:
     def __init__(self, text: str) -> None:
         if len(text) > MAX_CHARACTERS:
@@ -173,20 +183,9 @@ class _Parser:
                 tokens.append(_Token(str(match.lastgroup), match.group(), at))
             at = match.end()
         tokens.append(_Token("end", "", len(text)))
-        for token, following in zip(tokens, tokens[1:], strict=False):
-            if following.at == token.at + len(token.text) and following.kind in ("name", "number"):
-                if token.kind == "number":
-                    what = "complex numbers are" if following.text in ("j", "J") else "a name right after a number is"
-                    raise LanguageError(
-                        f"'{token.text}{following.text}': {what} not part of the language; write 2*j for a product",
-                        token.at,
-                    )
-            if (
-                token.kind == "name"
-                and following.at == token.at + len(token.text)
-                and text[following.at : following.at + 1] in ("'", '"')
-            ):
-                raise LanguageError("strings are not part of the language", token.at)
+        for token, following in pairwise(tokens):
+            if following.at == token.at + len(token.text):
+                _refuse_glued(token, following)
         return tokens
 
     @property

@@ -13,7 +13,7 @@ from mpmath import mpf
 
 from kb.errors import LanguageError, ShapeError
 from kb.interpreter import Array, claim_sides, evaluate, run
-from kb.interpreter_functions import ARRAY_FUNCTIONS, BINDERS, FUNCTIONS
+from kb.interpreter.functions import ARRAY_FUNCTIONS, BINDERS, FUNCTIONS
 from kb.model import Entry, Symbol
 from kb.parser import parse_expression, parse_statement
 from kb.tree import Claim

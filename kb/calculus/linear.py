@@ -214,13 +214,14 @@ def _scaled(factor: Expr, found: list[Contribution]) -> list[Contribution]:
 
 def _merged(found: list[Contribution]) -> list[Contribution]:
     """One contribution for each element that is read without a binder."""
-    merged: dict[object, Contribution] = {}
+    groups: dict[object, list[Contribution]] = {}
     for c in found:
-        key: object = id(c) if c.bound or c.conditions else (c.name, c.index)
-        if key in merged:
-            c = Contribution(c.name, c.index, (), (), build.add(merged[key].coefficient, c.coefficient))
-        merged[key] = c
-    return [c for c in merged.values() if c.coefficient != ZERO]
+        groups.setdefault(id(c) if c.bound or c.conditions else (c.name, c.index), []).append(c)
+    merged = [
+        Contribution(g[0].name, g[0].index, (), (), build.add(*(c.coefficient for c in g))) if len(g) > 1 else g[0]
+        for g in groups.values()
+    ]
+    return [c for c in merged if c.coefficient != ZERO]
 
 
 def _all_others(expr: Bind, fresh: Bind) -> Expr:

@@ -119,8 +119,8 @@ def bind(op: str, indices: Iterable[Index], conditions: Iterable[Condition], bod
         return Bind(op, used, parts, body) if used else body
     if op == "logsumexp" and isinstance(body, Fn) and body.name == "log" and not parts:
         return function("log", bind("sum", indices, parts, body.arg))
-    used = free_indices(body).union(*(free_indices(c) for c in parts))
-    kept, unused = tuple(i for i in indices if i in used), [val(i.extent) for i in indices if i not in used]
+    read = free_indices(body).union(*(free_indices(c) for c in parts))
+    kept, unused = tuple(i for i in indices if i in read), [val(i.extent) for i in indices if i not in read]
     made = Bind(op, kept, parts, body) if kept else body
     if not kept and parts:
         made = cases([(found, body)], ONE if op == "prod" else negative(Const("oo")))

@@ -141,7 +141,7 @@ class Body:
         if not self.is_contraction(term, free):
             return self.reduced_to(self.lowerer.lower(term, free), free, argument)
         lowerer = self.lowerer
-        like = (f'shape["{argument}"]', len(self.program.shape(argument)))
+        like = (f'{lowerer.given}["{argument}"]', len(self.program.shape(argument)))
         scale, core = self.split(term)
         body, inner = (core.body, (*free, *core.indices)) if isinstance(core, Bind) else (core, free)
         groups: dict[frozenset[Index], list[Expr]] = {}
@@ -180,7 +180,7 @@ class Body:
                 f"_full({lowerer.aligned(operand, free).code}, {shape})", free, operand.deps, refs=operand.refs
             )
         operand = permute(squeeze(operand), free)
-        code = f'_gradient({operand.code}, shape["{argument}"])'
+        code = f'_gradient({operand.code}, {lowerer.given}["{argument}"])'
         return Operand(code, free, frozenset([argument]), refs=operand.refs)
 
     # --- parts and scatters ---------------------------------------------------------------------
@@ -203,7 +203,8 @@ class Body:
 
     def full_shape(self, shape: tuple[Poly, ...]) -> str:
         inner = ", ".join(poly_code(s) for s in shape)
-        return f"(*lead, {inner})" if inner else "lead"
+        lead = self.lowerer.lead
+        return f"(*{lead}, {inner})" if inner else lead
 
     def scatter(self, step: Step) -> None:
         """Accumulate into the places that were read."""
@@ -276,7 +277,8 @@ class Body:
             writer.line(f"for {names} in _taps({counts}):")
             writer.depth += 1
             lowerer.loops = dict(loop)
-        self.remember_picks(step, dense)
+        if taps:
+            self.remember_picks(dense)
         summed = [i for i in step.free if i not in axes]
         value = lowerer.lower(build.bind("sum", summed, (), step.expr), dense)
         key = ", ".join(loop.get(i, ":") for i in axes)
@@ -288,6 +290,7 @@ class Body:
 
     def finish_windows(self, step: Step, name: str, before: Operand | None) -> None:
         """Add what the array held before, and make it the step's value."""
+        self.lowerer.hits.clear()
         if before is not None:
             self.writer.line(f"{name} += {before.code}")
         free = tuple(Index("i", s) for s in step.shape)
@@ -333,17 +336,14 @@ class Body:
                 order = tuple(i for i in step.free if i in free_indices(extreme))
                 lowerer.hits[node] = lowerer.keep(lowerer.lower(extreme, order), "extreme")
 
-    def remember_picks(self, step: Step, dense: tuple[Index, ...]) -> None:
+    def remember_picks(self, dense: tuple[Index, ...]) -> None:
         """Inside the loop: the first place that reaches the extreme, and no other after it."""
         lowerer, writer = self.lowerer, self.writer
+        before = len(writer.lines) - 1
         for node, extreme in list(lowerer.hits.items()):
             assert isinstance(node, Pick)
             open_, hit = writer.name("unseen"), writer.name("hit")
-            loop_line = writer.lines.pop()
-            writer.depth -= 1
-            writer.line(f"{open_} = np.ones({extreme.code}.shape, bool)")
-            writer.depth += 1
-            writer.lines.append(loop_line)
+            writer.lines.insert(before, f"    {open_} = np.ones({extreme.code}.shape, np.bool)")
             moved = dict(zip(node.indices, node.at, strict=True))
             here = lowerer.lower(build.substitute(masked(node), moved), dense)
             axes = union([here.axes], dense)

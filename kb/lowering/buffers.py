@@ -37,6 +37,8 @@ class Buffers:
         self.pinned = pinned
         self.pads = pads
         self.dtype = dtype
+        self.lead = "lead"  # what the function calls the leading axes of the batch,
+        self.given = "shape"  # and the shapes of its arguments
         self.variables: dict[str, Operand] = {}
         self.loops: dict[Index, str] = {}
         self.ahead: Counter[str] = Counter()  # reads of steps that are not yet computed

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import lru_cache
 
 from kb import tree
 from kb.index import build
@@ -29,6 +30,7 @@ from kb.index.nodes import (
     Junction,
     Mul,
     Negation,
+    Node,
     Num,
     Pick,
     Pow,
@@ -39,6 +41,7 @@ from kb.index.nodes import (
     Val,
     Var,
     Variable,
+    children,
     free_indices,
     num,
     val,
@@ -187,7 +190,7 @@ class Reifier:
             return 4
         if isinstance(factor, Pick):
             return 3
-        return 2 if free_indices(factor) or any(isinstance(n, (Bind, Integral)) for n in walk(factor)) else 1
+        return 2 if free_indices(factor) or _has_binder(factor) else 1
 
     def tests(self, conditions: Sequence[Condition]) -> list[tree.Node]:
         """Deltas one by one, all other conditions in one bracket."""
@@ -423,3 +426,8 @@ def _mean(found: _Factors) -> tuple[Bind | None, list[Expr], list[Expr]]:
         if len(sizes) > 1 and len(set(sizes)) == len(sizes) and all(s in found.below for s in sizes):
             return factor, found.above, [d for d in found.below if d not in sizes]
     return None, found.above, found.below
+
+
+@lru_cache(maxsize=8192)
+def _has_binder(node: Node) -> bool:
+    return isinstance(node, (Bind, Integral)) or any(map(_has_binder, children(node)))

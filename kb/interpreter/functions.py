@@ -8,7 +8,7 @@ from collections.abc import Callable
 import mpmath
 
 from kb.errors import LanguageError, ShapeError
-from kb.interpreter_arrays import (
+from kb.interpreter.arrays import (
     Array,
     Scalar,
     Value,

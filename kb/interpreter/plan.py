@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 from kb.errors import LanguageError, ShapeError
-from kb.interpreter_arrays import Value, integer, shape_of
-from kb.interpreter_functions import BINDERS
+from kb.interpreter.arrays import Value, integer, shape_of
+from kb.interpreter.functions import BINDERS
 from kb.model import Entry, Symbol
 from kb.parser import parse_expression, parse_statement
 from kb.tree import (

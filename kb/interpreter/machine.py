@@ -9,9 +9,9 @@ from typing import Any
 
 import mpmath
 
-from kb import interpreter_calculus as calculus
 from kb.errors import LanguageError, ShapeError
-from kb.interpreter_arrays import (
+from kb.interpreter import calculus
+from kb.interpreter.arrays import (
     ARITHMETIC,
     COMPARE,
     Array,
@@ -28,10 +28,10 @@ from kb.interpreter_arrays import (
     stack,
     transpose,
 )
-from kb.interpreter_functions import ARRAY_FUNCTIONS, BINDERS, FUNCTIONS
-from kb.interpreter_plan import Frame, Plan, expression, function_entry, plan_of, solve_sizes
-from kb.interpreter_ranges import declared_shape, reduce
-from kb.interpreter_steps import Writing
+from kb.interpreter.functions import ARRAY_FUNCTIONS, BINDERS, FUNCTIONS
+from kb.interpreter.plan import Frame, Plan, expression, function_entry, plan_of, solve_sizes
+from kb.interpreter.ranges import declared_shape, reduce
+from kb.interpreter.steps import Writing
 from kb.model import Entry, Symbol
 from kb.tree import Array as Literal
 from kb.tree import (

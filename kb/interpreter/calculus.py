@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import mpmath
 
 from kb.errors import LanguageError
-from kb.interpreter_arrays import (
+from kb.interpreter.arrays import (
     Array,
     Scalar,
     Value,
@@ -25,14 +25,14 @@ from kb.interpreter_arrays import (
     subtract,
     total,
 )
-from kb.interpreter_plan import Frame, expression, function_entry
-from kb.interpreter_ranges import find_ranges
+from kb.interpreter.plan import Frame, expression, function_entry
+from kb.interpreter.ranges import find_ranges
 from kb.tree import Call, Element, Name, Node, Prime, names, walk
 
 REACH = 8  # sinh(8) is about 1,500: what has not decayed there is left to tanh-sinh quadrature
 
 if TYPE_CHECKING:
-    from kb.interpreter_machine import Machine
+    from kb.interpreter.machine import Machine
 
 
 @contextmanager

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kb.errors import EqkbError, LanguageError
-from kb.interpreter_arrays import Value, integer, items, shape_of
-from kb.interpreter_functions import BINDERS, concatenate
-from kb.interpreter_plan import Frame, NotAffine, Read, affine, index_bound, split_binder
+from kb.interpreter.arrays import Value, integer, items, shape_of
+from kb.interpreter.functions import BINDERS, concatenate
+from kb.interpreter.plan import Frame, NotAffine, Read, affine, index_bound, split_binder
 from kb.tree import Call, Chain, Comparison, Element, Logic, Name, Node, Not, names, walk
 
 if TYPE_CHECKING:
-    from kb.interpreter_machine import Machine
+    from kb.interpreter.machine import Machine
 
 
 def find_ranges(

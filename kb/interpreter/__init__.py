@@ -13,7 +13,7 @@ from typing import Any
 
 import mpmath
 
-from kb.interpreter_arrays import (
+from kb.interpreter.arrays import (
     Array,
     Value,
     broadcast,
@@ -26,9 +26,9 @@ from kb.interpreter_arrays import (
     shape_of,
     to_array,
 )
-from kb.interpreter_machine import Lookup, Machine
-from kb.interpreter_plan import Frame, free_indices, plan_of
-from kb.interpreter_ranges import find_ranges
+from kb.interpreter.machine import Lookup, Machine
+from kb.interpreter.plan import Frame, free_indices, plan_of
+from kb.interpreter.ranges import find_ranges
 from kb.model import Entry, Symbol
 from kb.tree import Claim, Node
 

@@ -7,13 +7,13 @@ import math
 from typing import TYPE_CHECKING
 
 from kb.errors import LanguageError, ShapeError
-from kb.interpreter_arrays import Array, Value, check_count, integer, items, positions, shape_of, spread
-from kb.interpreter_plan import Frame, NotAffine, Read, affine, index_bound, target_name
-from kb.interpreter_ranges import declared_shape, find_ranges
+from kb.interpreter.arrays import Array, Value, check_count, integer, items, positions, shape_of, spread
+from kb.interpreter.plan import Frame, NotAffine, Read, affine, index_bound, target_name
+from kb.interpreter.ranges import declared_shape, find_ranges
 from kb.tree import Element, Name, Node, walk
 
 if TYPE_CHECKING:
-    from kb.interpreter_machine import Machine
+    from kb.interpreter.machine import Machine
 
 
 class Writing:
