@@ -50,7 +50,9 @@ def _symbol_faults(symbol: Symbol) -> Iterator[tuple[str, str]]:
         yield "domain", f"the domain {symbol.domain} needs an axis; add 'shape: [n]'"
     if symbol.outside is not None and not symbol.shape:
         yield "outside", "a scalar has no outside; remove the key, or add a shape"
-    if symbol.default is not None and (symbol.role in ("output", "state") or symbol.kind not in ("real", "integer")):
+    if symbol.default is not None and (
+        symbol.role in ("output", "state", "step") or symbol.kind not in ("real", "integer")
+    ):
         yield "default", "only a number that a call passes has a default; remove the key"
     elif symbol.default is not None and symbol.kind == "integer" and not symbol.default.lstrip("-").isdigit():
         yield "default", f"an integer has a whole default, not {symbol.default}"

@@ -237,8 +237,10 @@ class Equation:
             if symbol is None:
                 hint = nearest(str(name)[:60], list(self.symbols)) or f"; its symbols are {', '.join(self.symbols)}"
                 raise NotFound(f"{self.entry.id!r} has no symbol {str(name)[:60]!r}{hint}")
-            if symbol.role == "output":
-                raise NotDifferentiable(f"{name!r} is an output; differentiate by {_listed(self.differentiable)}")
+            if symbol.role in ("output", "step"):
+                raise NotDifferentiable(
+                    f"{name!r} is {_article(symbol.role)}; differentiate by {_listed(self.differentiable)}"
+                )
             if not symbol.is_differentiable:
                 raise NotDifferentiable(
                     f"{name!r} is {_article(symbol.kind)}: there is no derivative with respect to it; "

@@ -10,7 +10,7 @@ from typing import Literal
 
 Kind = Literal["definition", "update", "identity", "derivative", "objective"]
 SymbolKind = Literal["real", "integer", "label", "function", "law", "reducer"]
-Role = Literal["input", "parameter", "state", "hyperparameter", "output"]
+Role = Literal["input", "parameter", "state", "hyperparameter", "output", "step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Symbol:
     @property
     def is_argument(self) -> bool:
         """Whether a call of the entry passes this symbol."""
-        return self.role != "output" and self.kind in ("real", "integer", "label")
+        return self.role not in ("output", "step") and self.kind in ("real", "integer", "label")
 
     @property
     def is_differentiable(self) -> bool:

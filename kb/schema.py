@@ -107,7 +107,11 @@ def _number(value: Any) -> str:
 
 
 def _outside(value: Any) -> str:
-    return value if value in ("oo", "-oo") and isinstance(value, str) else _number(value)
+    if _number(value).strip("0.") not in ("", "-"):
+        fail(
+            f"{value.text if isinstance(value, Number) else value} outside an array; only 0 is known: write outside: 0"
+        )
+    return "0"
 
 
 def _year(value: Any) -> int:

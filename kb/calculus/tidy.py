@@ -140,6 +140,7 @@ class _Pattern:
         self.names = read_names(step.expr)
         self.scale, self.core = split_scale(step.expr)
         self.denominator = self._denominator()
+        self.complement = self._complement()
 
     def _denominator(self) -> tuple[Expr, Expr] | None:
         """``(c, u)`` if the definition is ``1/(c + u)``."""
@@ -150,6 +151,15 @@ class _Pattern:
             if len(terms) == 2 and isinstance(terms[1], Num):
                 return terms[1], terms[0]
         return None
+
+    def _complement(self) -> Expr | None:
+        """``1 - T``, as it appears where ``T = 1/(1 + exp(a))``: that is ``1/(1 + exp(-a))``."""
+        if self.denominator is None or self.denominator[0] != ONE:
+            return None
+        other = self.denominator[1]
+        if not (isinstance(other, Fn) and other.name == "exp"):
+            return None
+        return build.power(build.add(ONE, build.function("exp", build.negative(other.arg))), MINUS_ONE)
 
     def read(self, binding: Binding) -> Expr | None:
         if any(i not in binding for i in self.free):
@@ -164,6 +174,12 @@ class _Pattern:
 
     def _candidates(self, expr: Expr) -> Iterator[Expr]:
         factors = list(expr.args) if isinstance(expr, Mul) else [expr]
+        if self.complement is not None and len(factors) <= 12:
+            for binding, rest in match_factors([self.complement], factors, self.unknown, {}):
+                read = self.read(binding)
+                if read is not None:
+                    yield build.mul(*rest, build.subtract(ONE, read))
+                    return
         if len(self.core) == 1 and isinstance(self.core[0], Pow) and _is_heavy(self.core[0].base):
             yield from self._powers(factors, self.core[0])
         elif self.core and len(self.core) <= len(factors) <= 12:

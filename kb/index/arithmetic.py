@@ -130,6 +130,8 @@ def mul(*args: Expr) -> Expr:
         coefficient = coefficient * number if number != 1 else coefficient
         if rest is not None:
             factors.extend(flatten(Mul, [rest]))
+    if any(isinstance(f, Fn) and f.name == "exp" for f in factors):
+        factors = _logistic(factors)
     if sum(isinstance(f, Fn) and f.name == "exp" for f in factors) > 1:
         factors = _joined_exponentials(factors)
     if not coefficient:
@@ -137,6 +139,24 @@ def mul(*args: Expr) -> Expr:
     if coefficient != 1 or not factors:
         factors.insert(0, _checked(coefficient))
     return factors[0] if len(factors) == 1 else Mul(tuple(factors))
+
+
+def _logistic(factors: list[Expr]) -> list[Expr]:
+    """``exp(a)/(1 + exp(a))`` as ``1/(1 + exp(-a))``, which does not overflow."""
+    for n, factor in enumerate(factors):
+        if not (isinstance(factor, Fn) and factor.name == "exp"):
+            continue
+        for k, other in enumerate(factors):
+            if not (isinstance(other, Pow) and isinstance(other.exponent, Num) and other.exponent.value <= -1):
+                continue
+            if not (isinstance(other.base, Add) and len(other.base.args) == 2 and ONE in other.base.args):
+                continue
+            if any(alpha_key(t) == alpha_key(factor) for t in other.base.args):
+                turned = power(add(ONE, function("exp", negative(factor.arg))), MINUS_ONE)
+                left = power(other.base, add(other.exponent, ONE))
+                rest = [f for m, f in enumerate(factors) if m not in (n, k)]
+                return [*rest, turned, *([left] if left != ONE else [])]
+    return factors
 
 
 def _joined_exponentials(factors: list[Expr]) -> list[Expr]:

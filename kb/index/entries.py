@@ -138,7 +138,7 @@ class _Builder:
             scope.poisoned.add(symbol.name)
             return
         outside = symbol.outside is not None and Fraction(symbol.outside) == 0
-        if symbol.role == "output":
+        if symbol.role in ("output", "step"):
             scope.later[symbol.name] = 0
             return
         scope.tensors[symbol.name] = Tensor(symbol.name, shape, symbol, outside)
@@ -223,7 +223,9 @@ class _Builder:
 
     def _targets_meant(self, text: str) -> set[str]:
         """The names left of '=' in a statement that cannot be parsed: nobody is told that they are missing."""
-        known = {s.name for s in self.entry.symbols if s.role not in ("output", "state")} | set(self.scope.dimensions)
+        known = {s.name for s in self.entry.symbols if s.role not in ("output", "state", "step")} | set(
+            self.scope.dimensions
+        )
         return set(re.findall(r"[A-Za-z][A-Za-z0-9_]*", text.partition("=")[0])) - known
 
     def missing_outputs(self) -> None:
@@ -231,9 +233,9 @@ class _Builder:
             if not any(s.role == "state" for s in self.entry.symbols):
                 self.fault("symbols", LanguageError("an update needs a symbol with 'role: state'"))
             return
-        for symbol in self.entry.outputs:
+        for symbol in [*self.entry.outputs, *(s for s in self.entry.symbols if s.role == "step")]:
             if symbol.name not in self.scope.current and symbol.name not in self.scope.poisoned:
-                message = f"output {symbol.name!r} is declared but no step defines it"
+                message = f"{symbol.role} {symbol.name!r} is declared but no step defines it"
                 self.fault(f"symbols.{symbol.name}", LanguageError(message))
         if not self.entry.outputs and self.entry.kind != "identity":
             self.fault("symbols", LanguageError("no symbol has 'role: output'"))
@@ -260,7 +262,7 @@ class _Builder:
         symbol = self.scope.declared.get(name)
         if name in self.scope.dimensions:
             raise LanguageError(f"{name!r} is a dimension and cannot be a step; rename one of them", target.at)
-        if symbol is not None and symbol.role not in ("output", "state"):
+        if symbol is not None and symbol.role not in ("output", "state", "step"):
             raise LanguageError(f"{name!r} is an argument; a step may not change it. Use another name", target.at)
 
     def value(self, node: tree.Node) -> Array:
@@ -302,7 +304,7 @@ class _Builder:
         name = _base(target)
         declared = self.declared_shape(name)
         if value.row:
-            raise LanguageError("the transpose of a vector means something only beside '@'", target.at)
+            raise LanguageError("the value is a row; a vector is a column: write A.T @ x for x.T @ A", target.at)
         if declared is not None and declared != value.shape:
             if value.rank == 0 and declared:
                 scalar_value = value
@@ -464,7 +466,7 @@ class _Builder:
             raise LanguageError("the expression has no output")
         assert held <= set(self.scope.tensors)
         tensors = {
-            n: replace(t, symbol=None) if t.symbol is not None and t.symbol.role == "output" else t
+            n: replace(t, symbol=None) if t.symbol is not None and not t.symbol.is_argument else t
             for n, t in self.scope.tensors.items()
         }
         return Program(

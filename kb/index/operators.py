@@ -87,6 +87,8 @@ def _selects(name: str, *nodes: tree.Node) -> bool:
 
 
 def _over_index(expressions: Expressions, node: tree.Call, body: tree.Node, name: tree.Name, law: tree.Node) -> Array:
+    if isinstance(law, tree.Name) and law.id in expressions.scope.current:
+        raise LanguageError(f"{law.id!r} holds probabilities: write {law.id}[{name.id}]", law.at)
     product = tree.Chain((law, body), ("*",), at=node.at)
     return expressions.call(tree.Call("sum", (product, name), at=node.at))
 

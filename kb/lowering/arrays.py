@@ -33,6 +33,7 @@ from kb.index.nodes import (
     Val,
     Var,
     Variable,
+    walk,
 )
 from kb.index.program import Program
 from kb.lowering import reads, reductions
@@ -54,7 +55,7 @@ from kb.lowering.operands import (
     union,
 )
 from kb.lowering.survey import canonical, is_constant, is_worth_keeping, natural_order, softmax_of, surveyed
-from kb.vocabulary import FUNCTIONS
+from kb.vocabulary import DOMAINS, FUNCTIONS
 
 
 class Lowerer(Buffers):
@@ -221,6 +222,8 @@ class Lowerer(Buffers):
         masks = [a.condition for a in args if isinstance(a, Test) and not self._is_eye(a)]
         rest = tuple(a for a in args if not (isinstance(a, Test) and not self._is_eye(a)))
         product = self.product(rest, order) if rest else number(Fraction(1))
+        for factor in self.vanishing(rest):
+            product = self.zero_where(factor, product, order)
         if not masks:
             return product
         if product.code == "1":
@@ -229,6 +232,25 @@ class Lowerer(Buffers):
         axes = union([mask.axes, product.axes], order)
         code = f"np.where({self.aligned(mask, axes).code}, {self.aligned(product, axes).code}, 0)"
         return Operand(code, axes, mask.deps | product.deps, fresh=True, refs=mask.refs + product.refs)
+
+    def vanishing(self, args: tuple[Expr, ...]) -> list[Read]:
+        """Factors that may be 0 where a logarithm beside them is not finite: ``x*log(x)`` is 0 at 0."""
+        logs = {n for a in args if isinstance(a, Fn) and a.name == "log" for n in walk(a.arg)}
+        found = []
+        for factor in args:
+            symbol = self.program.tensors[factor.name].symbol if isinstance(factor, Read) else None
+            if symbol is not None and DOMAINS[symbol.domain].sign == "nonnegative" and factor in logs:
+                assert isinstance(factor, Read)
+                found.append(factor)
+        return found
+
+    def zero_where(self, factor: Read, product: Operand, order: Order) -> Operand:
+        self.uses[self.variables[factor.name].code] += 1
+        operand = self.lower(factor, order)
+        axes = union([operand.axes, product.axes], order)
+        x, y = self.aligned(operand, axes), self.aligned(product, axes)
+        code = f"np.where({x.at_level(SUM)} == 0, 0, {y.code})"
+        return Operand(code, axes, x.deps | y.deps, fresh=True, refs=x.refs + y.refs)
 
     def product(self, args: tuple[Expr, ...], order: Order) -> Operand:
         """A product of factors, those of few axes first; what is divided by is divided by once."""

@@ -222,12 +222,7 @@ class Body:
         """The array to accumulate into, made if it is not there; and whether it was."""
         lowerer = self.lowerer
         held = lowerer.variables.get(step.name)
-        if (
-            held is not None
-            and held.code.isidentifier()
-            and (EVERYTHING in held.deps or held.deps >= deps)
-            and held.buffer
-        ):
+        if held is not None and held.buffer and held.code.isidentifier() and self.is_ours(held, deps):
             return held.code, True
         name = self.writer.name(step.name)
         start = f" + {held.code}" if held is not None else ""
@@ -235,6 +230,12 @@ class Body:
         free = tuple(Index("i", s) for s in step.shape)
         lowerer.define(step.name, Operand(name, free, frozenset([EVERYTHING]), buffer=True))
         return name, False
+
+    def is_ours(self, held: Operand, deps: frozenset[str]) -> bool:
+        """Whether an array may be added to: it has all leading axes, and nobody reads it under another name."""
+        if held.code in self.lowerer.pinned or held.code in self.lowerer.pinned_here:
+            return False
+        return EVERYTHING in held.deps or held.deps >= deps
 
     def deposit(self, step: Step, labels: list[int]) -> None:
         lowerer = self.lowerer

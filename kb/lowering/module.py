@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -275,10 +276,12 @@ class _Module:
         return any(isinstance(s, ArrayStep) and s.argument == argument for s in steps)
 
     def assemble(self, name: str, writer: Writer, doc: list[str], keyword: str) -> str:
-        text = docstring("\n".join(doc).rstrip(), "    ")
+        text = docstring("\n".join(_wrapped(doc)).rstrip(), "    ")
         lines = writer.lines
         body = "\n".join(_without_unused(lines))
         quiet = '@np.errstate(over="ignore", under="ignore")\n' if "np.exp(" in body else ""
+        if " == 0, 0, " in body:  # logarithms of 0 are computed, and then not used
+            quiet = '@np.errstate(all="ignore")\n'
         return f"{quiet}def {name}({self.signature(keyword)}):\n    {text}\n{body}"
 
     def signature(self, keyword: str) -> str:
@@ -470,6 +473,16 @@ class _Module:
         return lines
 
 
+def _wrapped(lines: list[str]) -> list[str]:
+    """Lines of a docstring, none too long; what continues one is indented deeper."""
+    made: list[str] = []
+    for line in lines:
+        indent = " " * (len(line) - len(line.lstrip()))
+        deeper = indent + "    " if indent else ""
+        made += textwrap.wrap(line, 96, subsequent_indent=deeper, break_long_words=False, break_on_hyphens=False) or [""]
+    return made
+
+
 def _looked_up(code: str, names: set[str]) -> str:
     """A size's source with its dimensions read from ``size``."""
     return re.sub(r"[A-Za-z_]\w*", lambda m: f'size["{m[0]}"]' if m[0] in names else m[0], code)
@@ -523,7 +536,9 @@ def _runtime() -> dict[str, tuple[str, frozenset[str]]]:
             used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & names - {node.name}
             source = ast.get_source_segment(text, node) or ""
             found[node.name] = (
-                source.replace(": Any", "").replace(" -> Any", "").replace(" = ", " = "),
+                re.sub(r": Any = (?=[^\n]*\)(?: -> Any)?:$)", "=", source, flags=re.MULTILINE)
+                .replace(": Any", "")
+                .replace(" -> Any", ""),
                 frozenset(used),
             )
     return found

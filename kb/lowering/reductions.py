@@ -140,6 +140,8 @@ def factors(lowerer: Lowerer, expr: Bind, inner: Order) -> list[Operand]:
     args = [a for a in args if a != ONE] or [ONE]
     if len(args) == 1 and isinstance(args[0], Test):
         return [lowerer.test(args[0].condition, natural_order(args[0], inner))]
+    if lowerer.vanishing(tuple(args)):
+        return [lowerer.lower(build.mul(*args), natural_order(expr.body, inner))]
     if len(args) > 2 or expr.conditions:
         groups: dict[frozenset[Index], list[Expr]] = {}
         for arg in args:
@@ -199,13 +201,16 @@ def elsewhere(lowerer: Lowerer, expr: Pick, order: Order) -> Operand:
 def integral(lowerer: Lowerer, expr: Integral, order: Order) -> Operand:
     """A quadrature: one more axis, of nodes."""
     nodes, weights = lowerer.writer.name("nodes"), lowerer.writer.name("weights")
-    low, high = lowerer.lower(expr.low, ()), lowerer.lower(expr.high, ())
+    low, high = lowerer.lower(expr.low, order), lowerer.lower(expr.high, order)
+    bounds, deps = union([low.axes, high.axes], order), low.deps | high.deps
     real_line = low.code == "-np.inf" and high.code == "np.inf"
-    rule = "_reach(1000, 0.01)" if real_line else f"_legendre({low.code}, {high.code})"
-    lowerer.writer.line(f"{nodes}, {weights} = {rule}")
+    ends = f"{lowerer.aligned(low, bounds).code}, {lowerer.aligned(high, bounds).code}"
+    lowerer.writer.line(f"{nodes}, {weights} = {'_reach(1000, 0.01)' if real_line else f'_legendre({ends})'}")
     index = Index("q", Poly.of("q"))
-    lowerer.integration[expr.variable] = Operand(nodes, (index,))
-    body = lowerer.aligned(lowerer.lower(expr.body, (*order, index)), (*order, index))
-    body = permute(squeeze(body), (*(i for i in order if i in body.indices), index))
-    axes = tuple(i for i in body.axes if i is not index)
-    return Operand(f"_integrate({body.code}, {weights})", axes, body.deps, fresh=True, refs=body.refs)
+    lowerer.integration[expr.variable] = Operand(nodes, (*bounds, index), deps)
+    body = squeeze(lowerer.lower(expr.body, (*order, index)))
+    axes = tuple(i for i in order if i in (*body.indices, *bounds))
+    body = lowerer.aligned(body, (*axes, index))
+    weight = lowerer.aligned(Operand(weights, (*bounds, index), deps), (*axes, index))
+    code = f"_integrate({body.code}, {weight.code}).astype({lowerer.dtype}, copy=False)"
+    return Operand(code, axes, body.deps | deps, fresh=True, refs=body.refs)

@@ -390,11 +390,13 @@ def _reach(steps: Any, step: Any) -> Any:
 
 
 def _legendre(low: Any, high: Any) -> Any:
-    """A quadrature between two numbers, possibly infinite: nodes and weights."""
+    """A quadrature between two ends, of which one may be infinite: nodes and weights along a last axis."""
     nodes, weights = np.polynomial.legendre.leggauss(200)
-    if np.isfinite(low) and np.isfinite(high):
+    low, high = np.asarray(low)[..., None], np.asarray(high)[..., None]
+    below, above = np.all(np.isfinite(low)), np.all(np.isfinite(high))
+    if below and above:
         return low + (high - low) * (nodes + 1) / 2, (high - low) / 2 * weights
-    t, end, sign = (nodes + 1) / 2, (low if np.isfinite(low) else high), (1 if np.isfinite(low) else -1)
+    t, end, sign = (nodes + 1) / 2, (low if below else high), (1 if below else -1)
     return end + sign * t / (1 - t), weights / 2 / (1 - t) ** 2
 
 
