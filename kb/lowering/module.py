@@ -479,7 +479,8 @@ def _wrapped(lines: list[str]) -> list[str]:
     for line in lines:
         indent = " " * (len(line) - len(line.lstrip()))
         deeper = indent + "    " if indent else ""
-        made += textwrap.wrap(line, 96, subsequent_indent=deeper, break_long_words=False, break_on_hyphens=False) or [""]
+        broken = textwrap.wrap(line, 96, subsequent_indent=deeper, break_long_words=False, break_on_hyphens=False)
+        made += broken or [""]
     return made
 
 

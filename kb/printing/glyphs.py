@@ -279,6 +279,10 @@ def symbol_text(name: str, context: Context | None = None) -> str:
     time = [] if shift is None or context.time_index is None else [_time(context.time_index, shift, "−")]
     if override is not None and (text := tex_to_text(override)) is not None:
         return text + _subscripts_text(time)
+    stem_name, _, accent = name.rpartition("_")
+    base = tex_to_text(context.glyphs[stem_name]) if stem_name in context.glyphs else None
+    if base and accent in parts.accents and (letter := _accented(base[0], (accent,))) is not None:
+        return letter + base[1:]
     stem = _accented(_letter_text(parts.stem), parts.accents)
     if stem is None:
         stem = parts.stem + "".join(f"_{accent}" for accent in parts.accents)
