@@ -44,7 +44,7 @@ full:
   aliases: [other, Third name]
   tags: [a, b]
   symbols:
-    z: {shape: [C, 3], domain: positive, outside: -oo, about: logits, glyph: '\\mathcal{L}'}
+    z: {shape: [C, 3], domain: positive, outside: 0, about: logits, glyph: '\\mathcal{L}'}
     a: {default: 0.10, role: parameter}
     k: {kind: label, classes: C}
     f: {kind: function, arguments: [x, "u[n]"], instance: "2*x", shape: [n]}

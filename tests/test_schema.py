@@ -40,7 +40,7 @@ symbols:
   f: {kind: function, arguments: [x, "u[n, m]"], instance: "2*x - 1", shape: [n]}
   q: {kind: law, arguments: [x], instance: "normal_pdf(x, 0, 1)"}
   r: {kind: reducer, instance: mean}
-  w: {shape: [m], outside: -oo}
+  w: {shape: [m], outside: 0}
   p: {shape: [C], role: output}
 define:
   - s = z
@@ -105,7 +105,7 @@ def test_every_field_arrives() -> None:
         Symbol("f", ("n",), kind="function", arguments=("x", "u[n, m]"), instance="2*x - 1"),
         Symbol("q", kind="law", arguments=("x",), instance="normal_pdf(x, 0, 1)"),
         Symbol("r", kind="reducer", instance="mean"),
-        Symbol("w", ("m",), outside="-oo"),
+        Symbol("w", ("m",), outside="0"),
         Symbol("p", ("C",), role="output"),
     )
     assert read.claims == (NamedClaim("plain", "p == s"), NamedClaim("rich", "p >= 0", "why", True))

@@ -33,11 +33,12 @@ from kb.index.nodes import (
     Val,
     Var,
     Variable,
+    free_indices,
     walk,
 )
 from kb.index.program import Program
 from kb.lowering import reads, reductions
-from kb.lowering.buffers import Buffers, Order, Overwritten
+from kb.lowering.buffers import EVERYTHING, Buffers, Order, Overwritten
 from kb.lowering.operands import (
     ATOM,
     COMPARE,
@@ -64,10 +65,10 @@ class Lowerer(Buffers):
     def __init__(self, program: Program, writer: Writer, pinned: set[str], pads: dict[str, int], dtype: str) -> None:
         super().__init__(program, writer, pinned, pads, dtype)
         self.integration: dict[Variable, Operand] = {}
-        self.views: dict[Any, tuple[str, tuple[int, ...], frozenset[str]]] = {}
+        self.views: dict[Any, tuple[str, tuple[int, ...], frozenset[str], str]] = {}  # the last: what was padded
         self.hits: dict[Any, Operand] = {}
         self.repeats: Counter[Any] = Counter()
-        self.memo: dict[Any, tuple[str, tuple[int, ...], frozenset[str]]] = {}
+        self.memo: dict[Any, tuple[str, int, tuple[int, ...], frozenset[str]]] = {}
         self.rank = 0
 
     # --- repeated subexpressions ----------------------------------------------------------------
@@ -93,8 +94,8 @@ class Lowerer(Buffers):
         if self.repeats[key] < 2:
             return self._lower(expr, order)
         if key in self.memo:
-            name, places, deps = self.memo[key]
-            if name in self.overwritten:
+            name, version, places, deps = self.memo[key]
+            if name in self.overwritten or self.version[name] != version:
                 raise Overwritten(name)
             self.uses[name] -= 1
             return self.own(Operand(name, tuple(indices[p] for p in places), deps, buffer=True))
@@ -106,7 +107,8 @@ class Lowerer(Buffers):
             if not operand.fresh and not operand.buffer:
                 self.pinned_here.add(name)
         self.uses[operand.code] = max(self.uses[operand.code], 0) + self.repeats[key] - 1
-        self.memo[key] = (operand.code, tuple(indices.index(i) for i in operand.indices), operand.deps)
+        places = tuple(indices.index(i) for i in operand.indices)
+        self.memo[key] = (operand.code, self.version[operand.code], places, operand.deps)
         return operand
 
     # --- expressions ----------------------------------------------------------------------------
@@ -254,8 +256,9 @@ class Lowerer(Buffers):
 
     def product(self, args: tuple[Expr, ...], order: Order) -> Operand:
         """A product of factors, those of few axes first; what is divided by is divided by once."""
-        if (scaled := self.scaled_sum(args, order)) is not None:
-            return scaled
+        for special in (self.scaled_sum, self.scaled_softmax):
+            if (scaled := special(args, order)) is not None:
+                return scaled
         coefficient = Fraction(1)
         above: list[Operand] = []
         below: list[Operand] = []
@@ -286,6 +289,19 @@ class Lowerer(Buffers):
             return None
         inner = natural_order(expr.body, (*order, *(i for i in expr.indices if i not in order)))
         return reductions.sum_of(self, expr, order, inner, build.mul(*rest))
+
+    def scaled_softmax(self, args: tuple[Expr, ...], order: Order) -> Operand | None:
+        """A softmax times something smaller: both scalings are one pass over the array."""
+        found = [a for a in args if isinstance(a, Fn) and self.repeats[canonical(a)[0]] < 2 and softmax_of(a)]
+        rest = [a for a in args if not any(a is f for f in found)]
+        if len(found) != 1 or not rest or self.loops:
+            return None
+        own = free_indices(found[0])
+        if any(not free_indices(a) < own or isinstance(a, (Test, Num)) for a in rest):
+            return None
+        parts = softmax_of(found[0])
+        assert parts is not None
+        return self.softmax(*parts, order, self.product(tuple(rest), order))
 
     def power(self, base: Expr, exponent: Expr, order: Order) -> Operand:
         if isinstance(exponent, Num):
@@ -330,8 +346,10 @@ class Lowerer(Buffers):
             return self.call("_erf", self.lower(expr.arg, order))
         return self.call(FUNCTIONS[expr.name].numpy, self.lower(expr.arg, order))
 
-    def softmax(self, scores: Expr, bound: Bind, own: dict[Index, Index], order: Order) -> Operand:
-        """``exp(f)/sum(exp(f))``, shifted by the largest value; one exponential in all."""
+    def softmax(
+        self, scores: Expr, bound: Bind, own: dict[Index, Index], order: Order, scale: Operand | None = None
+    ) -> Operand:
+        """``exp(f)/sum(exp(f))``, shifted by the largest value; one exponential in all, times ``scale``."""
         operand = squeeze(self.lower(scores, order))
         axes = union([operand.axes], order)
         operand = permute(operand, axes)
@@ -345,8 +363,13 @@ class Lowerer(Buffers):
             self.emit(f"{name} = {source.code} - {source.code}.max(axis={where}, keepdims=True)", source)
             operand = self.own(Operand(name, axes, operand.deps, buffer=True))
         self.writer.line(f"np.exp({operand.code}, out={operand.code})")
-        self.writer.line(f"{operand.code} *= 1 / {operand.code}.sum(axis={where}, keepdims=True)")
-        return operand
+        total = f"{operand.code}.sum(axis={where}, keepdims=True)"
+        if scale is not None and (scale.deps <= operand.deps or EVERYTHING in operand.deps):
+            factor = self.aligned(scale, axes)
+            self.emit(f"{operand.code} *= {factor.at_level(PRODUCT)} / {total}", factor)
+            return operand
+        self.writer.line(f"{operand.code} *= 1 / {total}")
+        return operand if scale is None else self.binary("*", operand, scale, PRODUCT, order)
 
     def several(self, op: str, args: tuple[Expr, ...], order: Order) -> Operand:
         result = self.lower(args[0], order)

@@ -41,7 +41,9 @@ class Body:
                 self.lowerer.ahead[step.argument] += 1
         for held in self.kept:
             self.lowerer.ahead[held] += 1
-        for step in self.steps:
+        self.steps = self.large_last(self.steps)
+        for n, step in enumerate(self.steps):
+            self.free_views(self.steps[n:])
             if isinstance(step, ArrayStep):
                 self.primitive(step)
             elif step.accumulates:
@@ -50,6 +52,22 @@ class Body:
                 self.plain(step)
             else:
                 self.part(step)
+
+    def large_last(self, steps: list[AnyStep]) -> list[AnyStep]:
+        """What is scattered into and read by no other step comes last, when other memory is free again."""
+        read = {name for s in steps for name in s.inputs}
+        scattered = {s.name for s in steps if isinstance(s, Step) and s.accumulates} - read
+        return [s for s in steps if s.name not in scattered] + [s for s in steps if s.name in scattered]
+
+    def free_views(self, ahead: Sequence[AnyStep]) -> None:
+        """Let go of padded copies that no later step reads."""
+        wanted = {
+            n.name for s in ahead if isinstance(s, Step) for n in walk(s.expr) if isinstance(n, Read) and n.outside
+        }
+        for key, (name, _, _, source) in list(self.lowerer.views.items()):
+            if source and source not in wanted:
+                self.writer.line(f"del {name}")
+                del self.lowerer.views[key]
 
     # --- plain steps ----------------------------------------------------------------------------
 
@@ -223,6 +241,8 @@ class Body:
         lowerer = self.lowerer
         held = lowerer.variables.get(step.name)
         if held is not None and held.buffer and held.code.isidentifier() and self.is_ours(held, deps):
+            lowerer.version[held.code] += 1
+            lowerer.held[step.name] = lowerer.version[held.code]
             return held.code, True
         name = self.writer.name(step.name)
         start = f" + {held.code}" if held is not None else ""

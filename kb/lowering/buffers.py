@@ -46,6 +46,8 @@ class Buffers:
         self.pending: Counter[str] = Counter()
         self.pinned_here: set[str] = set()
         self.overwritten: set[str] = set()
+        self.version: Counter[str] = Counter()  # how often each buffer was overwritten,
+        self.held: Counter[str] = Counter()  # and how often it had been when it held a step
         self.alignments: dict[str, set[int]] = {}
         self.blocked: set[str] = set()
         self.bare: Counter[str] = Counter()
@@ -56,7 +58,7 @@ class Buffers:
     def variable(self, name: str) -> Operand:
         """The operand that holds a symbol or step."""
         operand = self.variables[name]
-        if operand.code in self.overwritten:
+        if operand.code in self.overwritten or self.version[operand.code] != self.held[name]:
             raise Overwritten(operand.code)
         return operand
 
@@ -64,6 +66,7 @@ class Buffers:
         """Say which variable holds a step; its readers are from now on readers of the variable."""
         self.uses[operand.code] = max(self.uses[operand.code], 0) + self.ahead.pop(name, 0)
         self.variables[name] = operand
+        self.held[name] = self.version[operand.code]
 
     def emit(self, text: str, *operands: Operand) -> None:
         """Write a line; the operands in it have been used."""
@@ -154,6 +157,7 @@ class Buffers:
         """Write a line that overwrites a buffer; the buffer now holds the result."""
         self.emit(text, *others)
         self.overwritten.add(operand.code)
+        self.version[operand.code] += 1
         return operand
 
     def negate(self, operand: Operand) -> Operand:

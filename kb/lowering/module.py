@@ -86,8 +86,8 @@ class _Module:
             functions.append(self.jacobian(wrt[0]))
         if form == "hessian":
             functions += [self.second(wrt[0]), self.hessian(wrt[0])]
-        body = self.with_modules("\n\n\n".join(functions))
-        helpers = self.with_modules(_helpers(body))
+        body = self.with_modules("\n\n\n".join(functions), ("np",))
+        helpers = self.with_modules(_helpers(body), tuple(self.modules))
         parts = [self.head(form), self.imports(body + helpers), helpers, body]
         return "\n\n\n".join(p for p in parts if p).rstrip() + "\n"
 
@@ -102,11 +102,11 @@ class _Module:
         ]
         return "\n".join([*lines, *([""] if lines else []), f"import numpy as {self.modules['np']}"])
 
-    def with_modules(self, text: str) -> str:
+    def with_modules(self, text: str, modules: Sequence[str]) -> str:
         """The text with modules called so that the entry's own names do not hide them."""
-        for module, name in self.modules.items():
-            if name != module:
-                text = re.sub(rf"(?<![\w.]){module}\.", f"{name}.", text)
+        for module in modules:
+            if self.modules[module] != module:
+                text = re.sub(rf"(?<![\w.]){module}\.", f"{self.modules[module]}.", text)
         return text
 
     # --- functions ------------------------------------------------------------------------------

@@ -136,10 +136,10 @@ def view_of(lowerer: Lowerer, node: Read) -> View:
         name = lowerer.writer.name(f"{node.name}_view")
         outside = ", True" if may_leave(lowerer.program, node.name, node.index) else ""
         lowerer.writer.line(f"{name} = _view({array.code}, {len(node.index)}, {code}{outside})")
-        made = (name, tuple(indices.index(i) for i in axes), array.deps)
+        made = (name, tuple(indices.index(i) for i in axes), array.deps, node.name if outside else "")
         lowerer.pinned_here.add(array.code)
         lowerer.views[key] = made
-    name, places, deps = made
+    name, places, deps, _ = made
     return View(name, tuple(indices[p] for p in places), deps, array.code)
 
 
