@@ -85,7 +85,7 @@ def nearest(word: str, known: list[str] | tuple[str, ...] | set[str], count: int
     """A clause such as ``; did you mean 'softmax'?``, or an empty string."""
     import difflib
 
-    close = difflib.get_close_matches(word, sorted(known), n=count, cutoff=0.6)
+    close = difflib.get_close_matches(word, sorted(set(known)), n=count, cutoff=0.6)
     if not close:
         return ""
     return "; did you mean " + " or ".join(repr(c) for c in close) + "?"

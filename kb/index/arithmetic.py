@@ -22,6 +22,7 @@ from kb.index.nodes import (
     Cases,
     Compare,
     Condition,
+    Const,
     Expr,
     Fn,
     Integral,
@@ -36,7 +37,9 @@ from kb.index.nodes import (
     Var,
     Variable,
     alpha_key,
+    free_indices,
     num,
+    read_names,
     val,
     walk,
 )
@@ -238,6 +241,9 @@ def power(base: Expr, exponent: Expr) -> Expr:
             return power(function("exp", negative(base.arg)), num(-exponent.value))
         if isinstance(base, Test) and exponent.value > 0:
             return base
+    size = _estimate(base) if is_fixed(base) else 0.0
+    if size > 0 and abs(_estimate(exponent) * math.log(min(size, 1e308))) > MAX_DIGITS * math.log(10):
+        raise LanguageError(f"a constant of more than {MAX_DIGITS:,} digits; write it as exp(...) of its logarithm")
     return Pow(base, exponent)
 
 
@@ -268,6 +274,8 @@ def function(name: str, arg: Expr) -> Expr:
     """An elementwise function of the vocabulary, with the few identities that never mislead."""
     if isinstance(arg, Num):
         _check_domain(name, arg.value)
+    if name in ("exp", "sinh", "cosh") and is_fixed(arg) and abs(_estimate(arg)) > MAX_DIGITS * math.log(10):
+        raise LanguageError(f"a constant of more than {MAX_DIGITS:,} digits")
     if name == "sqrt":
         return power(arg, num(Fraction(1, 2)))
     if name == "exp":
@@ -275,8 +283,6 @@ def function(name: str, arg: Expr) -> Expr:
             return ONE
         if isinstance(arg, Fn) and arg.name == "log":
             return arg.arg
-        if isinstance(arg, Num) and abs(arg.value) > MAX_DIGITS * 2.3:
-            raise LanguageError(f"a constant of more than {MAX_DIGITS:,} digits")
     if name == "log":
         if arg == ONE:
             return ZERO
@@ -296,6 +302,32 @@ def function(name: str, arg: Expr) -> Expr:
     if name in ("cos", "cosh") and arg == ZERO:
         return ONE
     return Fn(name, arg)
+
+
+def _estimate(expr: Expr) -> float:
+    """Roughly the value of a constant, infinite where it is beyond all bounds; 0 where it is none."""
+    try:
+        match expr:
+            case Num(value=value):
+                return float(value)
+            case Const(name=name):
+                return math.pi if name == "pi" else 0.0
+            case Add(args=args):
+                return sum(map(_estimate, args))
+            case Mul(args=args):
+                return math.prod(map(_estimate, args))
+            case Pow(base=base, exponent=exponent):
+                return float(abs(_estimate(base)) ** _estimate(exponent))
+            case Fn(name="exp" | "sinh" | "cosh", arg=arg):
+                return math.exp(abs(_estimate(arg))) if is_fixed(arg) else 0.0
+    except (OverflowError, ZeroDivisionError):
+        return math.inf
+    return 0.0
+
+
+def is_fixed(expr: Expr) -> bool:
+    """Whether an expression reads nothing and depends on no index."""
+    return not read_names(expr) and not free_indices(expr)
 
 
 def _check_domain(name: str, value: Fraction) -> None:
