@@ -33,7 +33,9 @@ def shipped() -> Any:
     return kb.load_catalogue()
 
 
-def equation(define: str | Sequence[str], symbols: str, *, own: Sequence[Symbol] = (), entry_id: str = "own") -> Equation:
+def equation(
+    define: str | Sequence[str], symbols: str, *, own: Sequence[Symbol] = (), entry_id: str = "own"
+) -> Equation:
     """An equation whose symbols are written as for ``kb.parse``; ``own`` adds declarations such as outputs.
 
     Unlike ``kb.parse`` it declares everything, so that ids, ``outside`` and shapes can be chosen.
@@ -264,8 +266,7 @@ def _batch(forms: Forms, chosen: Sequence[str], lead: tuple[int, ...], rng: np.r
     cotangents = [random_like(o, rng) for o in together]
     gradients = forms.pull(**given, cotangent=_bundle(cotangents))
     parts = [
-        forms.pull(**one, cotangent=_bundle([c[z] for c in cotangents]))
-        for one, z in zip(alone, places, strict=True)
+        forms.pull(**one, cotangent=_bundle([c[z] for c in cotangents])) for one, z in zip(alone, places, strict=True)
     ]
     found["batch vjp"] = 0.0
     for name in forms.real:

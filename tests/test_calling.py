@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_positional_in_declared_order_with_defaults_last() -> None:
     assert names == [s.name for s in eq.entry.arguments]
     defaults = [eq.symbols[name].default is not None for name in names]
     assert defaults == sorted(defaults) and any(defaults)
-    given = draw(eq, {"n": 3, "t": 2}, 1) | {"t": 2}
+    given = arguments(eq)
     shared = {n: v for n, v in given.items() if eq.symbols[n].default is None}
     by_name, in_order = eq.lambdify()(**shared), eq.lambdify()(*shared.values())
     assert all(np.array_equal(a, b) for a, b in zip(tuple_of(by_name), tuple_of(in_order), strict=True))
@@ -123,7 +124,9 @@ def test_float32_stays_in_values_and_gradients(entry_id: str) -> None:
     given = arguments(eq)
     if not real_arrays(eq, given):
         pytest.skip("no array")
-    single = {n: v.astype(np.float32) if n in eq.differentiable and np.ndim(v) else v for n, v in given.items()}
+    single = dict(given)
+    for name in eq.differentiable:
+        single[name] = given[name].astype(np.float32) if np.ndim(given[name]) else float(given[name])
     out = tuple_of(eq.lambdify()(**single))
     assert {np.asarray(o).dtype for o in out} == {np.dtype(np.float32)}
     cotangent = tuple(np.ones(np.shape(o), np.float32) for o in out)
@@ -139,13 +142,19 @@ def test_float32_stays_in_values_and_gradients(entry_id: str) -> None:
     "define",
     [
         "y[i] = x[i]*i",
-        "y[i, j] = x[i]*delta(i, j)",
+        "y[i, j] = x[i]*x[j]*delta(i, j)",
         "y = sum(1, i, x[i] > 0) + 0*x[0]",
         "y[i] = (1 if x[i] > 0 else 0)",
         "y = integral(x[0]*t, t, 0, 1)",
         "y = x*a/n",
-        "y[i] = sum(x[j], j, j <= i)",
-        "y = x @ eye(n)",
+        "y[i] = x[i]*sum(x[j], j, j <= i)",
+        "y = eye(n) @ x",
+        "y = x*sqrt(n)",
+        "y = x*max(n, 2)",
+        "y[i] = x[i]*(1/n if i > 0 else sqrt(n))",
+        "y[i] = x[i]*exp(i)",
+        "y = x*sum(i, i, i < n)/sum(1/(i + 1), i, i < n)",
+        "y[i] = x[i]*prod(i - j, j, j != i, j < n)",
     ],
 )
 def test_float32_stays_beside_numbers_indices_and_masks(define: str) -> None:
@@ -390,66 +399,68 @@ def test_large_inputs_neither_overflow_nor_warn() -> None:
 
 
 def test_the_loss_of_a_hopeless_classifier_is_finite() -> None:
-    eq = kb.parse("L = -sum(y[c]*log(p[c]), c); p[c] = softmax(z)[c]".split(";")[1] + "; L = -sum(y*log(p))", "z[C] y[C]")
     y = np.array([0.0, 1.0, 0.0])
-    loss = eq.lambdify()(BIG, y)
-    assert loss == 805
-    assert np.allclose(eq.vjp(["z"]).lambdify()(BIG, y)["z"], [0, -1, 1])
-    direct = kb.parse("L = -sum(y*log(softmax(z)))", "z[C] y[C]")
-    assert direct.lambdify()(BIG, y) == 805
+    for define in ("p = softmax(z); L = -sum(y*log(p))", "L = -sum(y*log(softmax(z)))"):
+        eq = kb.parse(define, "z[C] y[C]")
+        assert quiet(eq.lambdify(), BIG, y) == 805
+        assert np.allclose(quiet(eq.vjp(["z"]).lambdify(), BIG, y)["z"], [0, -1, 1])
 
 
-def test_shipped_losses_at_extreme_logits() -> None:
+def test_the_shipped_loss_of_extreme_logits_is_finite() -> None:
     eq = shipped()["cross_entropy_with_logits"]
-    names = list(inspect.signature(eq.lambdify()).parameters)
-    given = dict(zip(names, (BIG, np.array([0.0, 1.0, 0.0])), strict=False))
-    if set(names) == set(given):
-        assert np.isfinite(eq.lambdify()(**given))
-        assert all(np.all(np.isfinite(g)) for g in eq.vjp().lambdify()(**given).values())
+    given = {n: BIG if eq.symbols[n].kind == "real" else 1 for n in inspect.signature(eq.lambdify()).parameters}
+    assert quiet(eq.lambdify(), **given) == 805
+    (gradient,) = quiet(eq.vjp().lambdify(), **given).values()
+    assert np.allclose(gradient, [0, -1, 1])
 
 
 def test_x_log_x_is_zero_at_zero_where_the_domain_includes_it() -> None:
-    value = kb.parse("H = sum(x*log(x))", "x[n]:nonnegative").lambdify()([0.0, 1.0])
-    assert value == 0
+    assert quiet(kb.parse("H = sum(x*log(x))", "x[n]:nonnegative").lambdify(), [0.0, 1.0]) == 0
 
 
 # --- names ----------------------------------------------------------------------------------------
 
 WORDS = (
-    "beta gamma N S E I np numpy sum out self lead size shape dtype t range len float bool math operator cotangent_ "
-    "unseen hit nodes weights extreme s_view s_bar s_dot own own_vjp T_1 t_1 ShapeError basis array"
+    "beta N S E I np numpy sum out self lead size shape dtype t range float bool math operator "
+    "unseen hit nodes s_view s_bar s_dot own T_1 basis"
 ).split()
 
 
-def renamed(word: str, role: str) -> tuple[list[str], str]:
-    name = {"symbol": "s", "dimension": "n", "step": "T", "index": "u", "number": "c", "label": "L"} | {role: word}
-    s, n, T, u, c, label = (name[r] for r in ("symbol", "dimension", "step", "index", "number", "label"))
+def formulas(names: tuple[str, ...]) -> tuple[list[str], str]:
+    """One equation with a symbol, a dimension, a step, an index, a number and a label of these names."""
+    s, n, step, u, c, label = names
     steps = [
-        f"{T}[i] = sin({s}[i])*{c} + sum(B[i,r]*exp({s}[i]), r) + B[i,{label}]",
-        f"V[j] = {T}[j]*max({s}[j+{u}]*{c}, {u}, {u} < 2) + sum({s}[j+{u}]*q[{u}]*q[{u}], {u})",
-        f"Y = sum(softmax({T})*V) + {c}*integral(cos(v*{c}), v, 0, {c}) + {n}",
+        f"{step}[i] = sin({s}[i])*{c} + sum(B[i,r]*exp({s}[i]), r) + B[i,{label}]",
+        f"V[j] = {step}[j]*max({s}[j+{u}]*{c}, {u}, {u} < 2) + sum({s}[j+{u}]*q[{u}]*q[{u}], {u})",
+        f"Y = sum(softmax({step})*V) + {c}*integral(cos(v*{c}), v, 0, {c}) + {n}",
     ]
     return steps, f"{s}[{n}+1] B[{n},m] {c} q[2] {label}:label[m]"
 
 
-@pytest.mark.parametrize("word", WORDS)
-def test_no_name_of_an_entry_breaks_the_code(word: str) -> None:
-    """Whatever the helper variables of the code are called, an entry may use the same names."""
-    for role in ("symbol", "dimension", "step", "index", "number", "label"):
-        define, symbols = renamed(word, role)
-        eq = equation(define, symbols, own=[output("Y")])
-        n = word if role == "dimension" else "n"
-        sizes = {n: 3, "m": 2}
-        given = draw(eq, sizes, 0)
-        plain = equation(*renamed("zz", role), own=[output("Y")])
-        expected = plain.lambdify()(*given.values())
-        assert np.allclose(eq.lambdify()(*given.values()), expected)
-        gradients = eq.vjp().lambdify()(**given)
-        reference = plain.vjp().lambdify()(*given.values())
-        assert all(np.allclose(a, b) for a, b in zip(gradients.values(), reference.values(), strict=True))
-        tangents = {name: np.ones(np.shape(given[name])) for name in eq.differentiable}
-        slope = sum(np.sum(g) for g in gradients.values())
-        assert np.allclose(eq.jvp().lambdify()(**given, tangents=tangents), slope)
+def values(names: tuple[str, ...]) -> list[Any]:
+    """The value, every gradient and a tangent of that equation at a fixed point."""
+    eq = equation(*formulas(names), own=[output("Y")])
+    given = draw(eq, {names[1]: 3, "m": 2}, 0)
+    gradients = eq.vjp().lambdify()(**given)
+    tangent = eq.jvp().lambdify()(**given, tangents={n: np.ones(np.shape(given[n])) for n in eq.differentiable})
+    assert list(gradients) == list(eq.differentiable)
+    return [eq.lambdify()(*given.values()), *gradients.values(), tangent]
+
+
+PLAIN = ("s", "n", "W", "u", "c", "L")
+
+
+@pytest.mark.parametrize("start", range(len(WORDS)))
+def test_no_name_of_an_entry_breaks_the_code(start: int) -> None:
+    """Whatever the code calls its own variables, an entry may use the same names, for anything."""
+    names = tuple(WORDS[(start + 5 * k) % len(WORDS)] for k in range(len(PLAIN)))
+    for found, expected in zip(values(names), values_of_plain_names(), strict=True):
+        assert np.allclose(found, expected, rtol=1e-12), names
+
+
+@cache
+def values_of_plain_names() -> tuple[Any, ...]:
+    return tuple(values(PLAIN))
 
 
 @pytest.mark.parametrize("entry_id", ["math", "operator", "np", "numpy", "lead", "size", "x", "a_vjp", "float"])

@@ -26,7 +26,7 @@ def with_inverses(program: Program) -> tuple[Program, dict[str, str]]:
         inverses[step.name] = step.name
         if step.operation != "inv":
             name = f"{step.argument}_inv"
-            while name in tensors and name not in inverses.values():
+            while name in program.dimensions or (name in tensors and name not in inverses.values()):
                 name += "_1"
             if name not in tensors:
                 shape = program.shape(step.argument)
@@ -73,7 +73,7 @@ def jvp(program: Program, wrt: Sequence[str], strict: bool = True) -> Forward:
 
     def dot(name: str) -> str:
         fresh = f"{name}_dot"
-        while fresh in tensors:
+        while fresh in tensors or fresh in program.dimensions:
             fresh += "_1"
         tensors[fresh] = Tensor(fresh, program.shape(name), outside=program.tensors[name].outside)
         names[name] = fresh

@@ -98,7 +98,7 @@ class _Reverse:
         return cotangents
 
     def fresh(self, name: str) -> str:
-        while name in self.tensors:
+        while name in self.tensors or name in self.program.dimensions:
             name = name.replace("_bar", "_total_bar", 1) if "_total" not in name else name + "_1"
         return name
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from kb.calculus.match import Binding, as_power, equal, match, match_factors, split_scale
 from kb.index import build
 from kb.index.affine import Index, Poly
+from kb.index.functions import may_be_infinite
 from kb.index.nodes import (
     MINUS_ONE,
     ONE,
@@ -28,6 +29,7 @@ from kb.index.nodes import (
     Pow,
     Read,
     Several,
+    Test,
     num,
     read_names,
     walk,
@@ -183,9 +185,11 @@ class _Pattern:
         if len(self.core) == 1 and isinstance(self.core[0], Pow) and _is_heavy(self.core[0].base):
             yield from self._powers(factors, self.core[0])
         elif self.core and len(self.core) <= len(factors) <= 12:
+            guarded = any(isinstance(f, Test) for f in self.core)
             for binding, rest in match_factors(self.core, factors, self.unknown, {}):
                 read = self.read(binding)
-                if read is not None:
+                # 0 where a condition fails: what is infinite there would lose its guard
+                if read is not None and not (guarded and any(map(may_be_infinite, rest))):
                     yield build.mul(read, build.power(self.scale, MINUS_ONE), *rest)
 
     def _powers(self, factors: list[Expr], core: Pow) -> Iterator[Expr]:

@@ -392,10 +392,16 @@ def compare(op: str, left: Expr, right: Expr) -> Condition:
             common = math.gcd(*(c for m, c in gap.terms if m))
             if common > 1:
                 rest = dict(gap.terms).get((), 0)
-                return FALSE if rest % common else compare(op, val(_divided(gap, common)), ZERO)
+                return FALSE if rest % common else compare(op, *_sides(_divided(gap, common)))
         if op in ("<", "<=") and _CERTAIN.nonnegative(gap if op == "<=" else gap - 1):
             return TRUE
     return Compare(op, left, right)
+
+
+def _sides(gap: Poly) -> tuple[Expr, Expr]:
+    """``a == b`` from ``b - a``, with nothing negative on either side."""
+    left, right = (Poly({m: sign * c for m, c in gap.terms if sign * c > 0}) for sign in (-1, 1))
+    return val(left), val(right)
 
 
 def _divided(poly: Poly, by: int) -> Poly:

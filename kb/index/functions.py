@@ -7,7 +7,7 @@ from functools import cache
 from kb.errors import NotDifferentiable
 from kb.index import build
 from kb.index.expressions import Expressions, scalar
-from kb.index.nodes import Expr, Read
+from kb.index.nodes import Expr, Fn, Num, Pow, Read, walk
 from kb.index.scope import Scope
 from kb.parser import parse_expression
 from kb.vocabulary import FUNCTIONS
@@ -31,3 +31,12 @@ def function_derivative(name: str, arg: Expr) -> Expr:
     given = {x.name: arg, value.name: build.function(name, arg)}
     result: Expr = build.replace_reads(body, lambda read: given[read.name])
     return result
+
+
+def may_be_infinite(expr: Expr) -> bool:
+    """Whether a value may not be finite: where a condition excludes it, a factor 0 would not."""
+    return any(
+        (isinstance(n, Pow) and not (isinstance(n.exponent, Num) and n.exponent.value > 0))
+        or (isinstance(n, Fn) and n.name in ("log", "exp", "tan", "sinh", "cosh"))
+        for n in walk(expr)
+    )

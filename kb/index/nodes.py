@@ -6,7 +6,7 @@ bound indices. Expressions are built with the constructors of ``build.py``, neve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import count, permutations
 from typing import Any, ClassVar
@@ -414,7 +414,11 @@ def _structure(node: Node, names: dict[Any, Any]) -> Any:
 
 def _binder_key(node: Bind | Pick, names: dict[Any, Any]) -> Any:
     best = None
-    orders = permutations(node.indices) if len(node.indices) <= 3 else [_appearance(node)]
+    orders: Iterable[Sequence[Index]] = [_appearance(node)]
+    if isinstance(node, Pick):  # of equal values the first in reading order counts
+        orders = [node.indices]
+    elif len(node.indices) <= 3:
+        orders = permutations(node.indices)
     for order in orders:
         inner = {**names, **{index: ("b", len(names) + n) for n, index in enumerate(order)}}
         sizes = tuple(_key(i.size, names) if i.size is not None else i.serial for i in order)

@@ -233,7 +233,8 @@ class Lowerer(Buffers):
         mask = self.condition(build.junction("and", masks), order)
         axes = union([mask.axes, product.axes], order)
         code = f"np.where({self.aligned(mask, axes).code}, {self.aligned(product, axes).code}, 0)"
-        return Operand(code, axes, mask.deps | product.deps, fresh=True, refs=mask.refs + product.refs)
+        made = Operand(code, axes, mask.deps | product.deps, fresh=True, refs=mask.refs + product.refs)
+        return self.typed(made) if product.is_number else made
 
     def vanishing(self, args: tuple[Expr, ...]) -> list[Read]:
         """Factors that may be 0 where a logarithm beside them is not finite: ``x*log(x)`` is 0 at 0."""
@@ -333,7 +334,13 @@ class Lowerer(Buffers):
             operand = self.keep(operand, self.temporary())
         if large and self.may_overwrite(operand):
             return self.into(operand, f"{name}({operand.code}, out={operand.code})")
-        return Operand(f"{name}({operand.code})", operand.axes, operand.deps, fresh=True, refs=operand.refs)
+        made = Operand(f"{name}({operand.code})", operand.axes, operand.deps, fresh=True, refs=operand.refs)
+        return self.typed(made) if operand.is_number else made
+
+    def typed(self, operand: Operand) -> Operand:
+        """What NumPy made of numbers alone, in the type of the arrays."""
+        cast = f"{self.dtype}.type({operand.code})" if operand.is_number else f"{operand.code}.astype({self.dtype})"
+        return replace(operand, code=cast, level=ATOM)
 
     def function(self, expr: Fn, order: Order) -> Operand:
         softmax = softmax_of(expr)
@@ -378,7 +385,8 @@ class Lowerer(Buffers):
             axes = union([result.axes, other.axes], order)
             a, b = self.aligned(result, axes), self.aligned(other, axes)
             code = f"{reductions.UFUNCS[op]}({a.code}, {b.code})"
-            result = Operand(code, axes, a.deps | b.deps, fresh=True, refs=a.refs + b.refs)
+            made = Operand(code, axes, a.deps | b.deps, fresh=True, refs=a.refs + b.refs)
+            result = self.typed(made) if a.is_number and b.is_number else made
         return result
 
     # --- conditions -----------------------------------------------------------------------------
@@ -444,9 +452,8 @@ class Lowerer(Buffers):
             parts = [self.aligned(o, axes).code for o in (mask, chosen, result)]
             deps = mask.deps | chosen.deps | result.deps
             refs = mask.refs + chosen.refs + result.refs
-            result = Operand(f"np.where({', '.join(parts)})", axes, deps, fresh=True, refs=refs)
-        if all(isinstance(v, Num) for v in (*(v for _, v in expr.branches), expr.otherwise)):
-            result = replace(result, code=f"{result.code}.astype({self.dtype})")
+            made = Operand(f"np.where({', '.join(parts)})", axes, deps, fresh=True, refs=refs)
+            result = self.typed(made) if chosen.is_number and result.is_number else made
         return result
 
 

@@ -110,6 +110,8 @@ class Body:
             return
         name = self.writer.name(step.name)
         lowerer.emit(f"{name} = {operand.code}", operand)
+        if not operand.fresh and not operand.buffer:
+            lowerer.borrowed.add(name)
         lowerer.overwritten.discard(name)
         lowerer.define(step.name, Operand(name, step.free, operand.deps, buffer=operand.fresh))
 
@@ -199,7 +201,8 @@ class Body:
             )
         operand = permute(squeeze(operand), free)
         code = f'_gradient({operand.code}, {lowerer.given}["{argument}"])'
-        return Operand(code, free, frozenset([argument]), refs=operand.refs)
+        owned = operand.fresh or operand.buffer
+        return Operand(code, free, frozenset([argument]), fresh=owned, refs=operand.refs)
 
     # --- parts and scatters ---------------------------------------------------------------------
 

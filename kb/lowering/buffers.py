@@ -46,6 +46,7 @@ class Buffers:
         self.pending: Counter[str] = Counter()
         self.pinned_here: set[str] = set()
         self.overwritten: set[str] = set()
+        self.borrowed: set[str] = set()  # views of what was given, which are not handed back
         self.version: Counter[str] = Counter()  # how often each buffer was overwritten,
         self.held: Counter[str] = Counter()  # and how often it had been when it held a step
         self.alignments: dict[str, set[int]] = {}

@@ -54,7 +54,6 @@ class _Module:
         self.real = [t.name for t in program.arguments if t.symbol and t.symbol.is_differentiable]
         self.names = {t.name for t in program.arguments}
         self.spread: set[str] = set()
-        self.cotangents: set[str] = set()
         self.words = {word: self.unused(word) for word in ("lead", "size", "shape", "dtype")}
         self.modules = {module: self.unused(module) for module in ("np", "math", "operator")}
 
@@ -240,7 +239,7 @@ class _Module:
             ready = fused(ready, program, frozenset(kept), {s.name for s in self.program.steps})
         pinned: set[str] = set()
         pads: dict[str, int] = {}
-        self.spread, self.cotangents = set(), set()
+        self.spread = set()
         for _ in range(100):
             writer = Writer(self.reserved() | {self.id, *self.words.values(), "np"})
             lowerer = self.lowerer(program, writer, pinned, pads)
@@ -280,7 +279,7 @@ class _Module:
         lines = writer.lines
         body = "\n".join(_without_unused(lines))
         quiet = '@np.errstate(over="ignore", under="ignore")\n' if "np.exp(" in body else ""
-        if " == 0, 0, " in body:  # logarithms of 0 are computed, and then not used
+        if " == 0, 0, " in body or "_integrate(" in body:  # logarithms of 0 are computed, and then not used
             quiet = '@np.errstate(all="ignore")\n'
         return f"{quiet}def {name}({self.signature(keyword)}):\n    {text}\n{body}"
 
@@ -416,7 +415,7 @@ class _Module:
             writer.line(f'{name}, {lead} = _cotangent("{public}", {given}, {body.shape(shape)}, {lead}, {dtype})')
             deps = frozenset([EVERYTHING])
             writer.taken.add(name)
-            self.cotangents.add(name)
+            lowerer.borrowed.add(name)
             lowerer.variables[name] = Operand(name, (), deps)
 
     def take_tangents(self, writer: Writer, lowerer: Lowerer, tangents: dict[str, str]) -> None:
@@ -426,6 +425,7 @@ class _Module:
             rank = len(self.program.shape(symbol))
             writer.line(f'{held} = _tangent("{symbol}", tangents, {local(symbol)}, {rank})')
             writer.taken.add(held)
+            lowerer.borrowed.add(held)
             lowerer.variables[held] = Operand(held, (), frozenset([symbol]))
 
     # --- results --------------------------------------------------------------------------------
@@ -435,6 +435,7 @@ class _Module:
         operand = body.lowerer.variables[held]
         shape = body.full_shape(body.program.shape(held))
         code = operand.code if operand.deps or operand.axes else f"{body.lowerer.dtype}.type({operand.code})"
+        code = f"np.array({code})" if operand.code in body.lowerer.borrowed else code
         return f"_result({code}, {shape})"
 
     def pair(self, body: Body, symbol: str, held: str | None) -> str:
@@ -442,9 +443,9 @@ class _Module:
         if held is None:
             return f'"{symbol}": np.zeros({lowerer.given}["{symbol}"], {lowerer.dtype})'
         operand = lowerer.variables[held]
+        code = f"np.array({operand.code})" if operand.code in lowerer.borrowed else operand.code
         if held in body.reduced:
-            return f'"{symbol}": {operand.code}'
-        code = f"{operand.code}.copy()" if operand.code in self.cotangents else operand.code
+            return f'"{symbol}": {code}'
         return f'"{symbol}": _gradient({code}, {lowerer.given}["{symbol}"])'
 
     def scalar_output(self) -> bool:

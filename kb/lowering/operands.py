@@ -36,6 +36,11 @@ class Operand:
         """The indices that have an axis."""
         return tuple(a for a in self.axes if a is not None)
 
+    @property
+    def is_number(self) -> bool:
+        """Whether it is made of numbers and sizes alone; NumPy's functions give those its own widest type."""
+        return not self.axes and not self.deps
+
     def at_level(self, level: int) -> str:
         """The source, in parentheses where it binds looser than ``level``."""
         return self.code if self.level >= level else f"({self.code})"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kb.index import build
 from kb.index.affine import Index, Poly
+from kb.index.functions import may_be_infinite
 from kb.index.nodes import (
     ONE,
     Bind,
@@ -140,7 +141,7 @@ def factors(lowerer: Lowerer, expr: Bind, inner: Order) -> list[Operand]:
     args = [a for a in args if a != ONE] or [ONE]
     if len(args) == 1 and isinstance(args[0], Test):
         return [lowerer.test(args[0].condition, natural_order(args[0], inner))]
-    if lowerer.vanishing(tuple(args)):
+    if lowerer.vanishing(tuple(args)) or (expr.conditions and any(may_be_infinite(a) for a in args)):
         return [lowerer.lower(build.mul(*args), natural_order(expr.body, inner))]
     if len(args) > 2 or expr.conditions:
         groups: dict[frozenset[Index], list[Expr]] = {}
@@ -149,7 +150,7 @@ def factors(lowerer: Lowerer, expr: Bind, inner: Order) -> list[Operand]:
         args = [build.mul(*g) for g in groups.values()]
     return [
         lowerer.condition(a.condition, natural_order(a, inner))
-        if isinstance(a, Test) and not lowerer._is_eye(a)
+        if isinstance(a, Test) and free_indices(a) - lowerer.loops.keys() and not lowerer._is_eye(a)
         else lowerer.lower(a, natural_order(a, inner))
         for a in args
     ]

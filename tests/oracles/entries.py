@@ -385,7 +385,7 @@ ORACLES = (
     Oracle(
         id="adam",
         by="torch.optim.Adam",
-        arguments={n: ": P" for n in ("theta", "m")}
+        arguments=dict.fromkeys(("theta", "m"), ": P")
         | {
             "v": "positive: P",
             "g": ": P",
