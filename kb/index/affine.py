@@ -333,6 +333,9 @@ class Facts:
             if found is None:
                 return poly
             monomial, coefficient, atom = found
+            top = atom.numerator
+            if not self._plain(atom.denominator):  # 0 divides nothing
+                return None
             others = list(monomial)
             others.remove(atom)
             slope = Poly({tuple(others): coefficient})
@@ -342,7 +345,7 @@ class Facts:
                 poly = rest + factor * atom.numerator
             elif factor is not None and self._plain(factor):
                 poly = rest + factor * (atom.numerator - atom.denominator + 1)
-            elif self._plain(slope):
+            elif self._plain(slope) and (self._plain(top) or any(self._plain(top - fact) for fact in self.known)):
                 poly = rest
             else:
                 return None

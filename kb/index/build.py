@@ -116,7 +116,8 @@ def bind(op: str, indices: Iterable[Index], conditions: Iterable[Condition], bod
         return _sum(indices, parts, body)
     if op == "max" or op == "min":
         used = tuple(i for i in indices if i in free_indices(body) or any(i in free_indices(c) for c in parts))
-        return Bind(op, used, parts, body) if used else body
+        empty = negative(Const("oo")) if op == "max" else Const("oo")
+        return Bind(op, used, parts, body) if used else cases([(found, body)], empty)
     if op == "logsumexp" and isinstance(body, Fn) and body.name == "log" and not parts:
         return function("log", bind("sum", indices, parts, body.arg))
     read = free_indices(body).union(*(free_indices(c) for c in parts))
