@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import mpmath
@@ -15,7 +15,7 @@ from test_calling import sizes_of
 
 import kb
 from kb.calculus.evaluate import Elements, Evaluation
-from kb.calculus.forward import jvp, partial
+from kb.calculus.forward import jvp, partial, with_inverses
 from kb.calculus.reverse import gather, vjp
 from kb.errors import NotDifferentiable
 from kb.index import build
@@ -76,14 +76,18 @@ class Point:
         given = {made.tangents[n]: t for n, t in self.tangents.items()}
         found = Evaluation(made.program, {**self.values, **given}, self.sizes).run()
         return mpmath.fsum(
-            self.cotangents[public][at] * x for public, held in made.results.items() if held for at, x in found[held].items()
+            self.cotangents[public][at] * x
+            for public, held in made.results.items()
+            if held
+            for at, x in found[held].items()
         )
 
     def by_partials(self, name: str) -> mpmath.mpf:
         total = mpmath.mpf(0)
+        known = Evaluation(with_inverses(self.program)[0], self.values, self.sizes).run()
         for public, held in self.program.returns:
             for part in partial(self.program, held, name, strict=False):
-                evaluation = Evaluation(self.program, self.base, self.sizes)
+                evaluation = Evaluation(self.program, known, self.sizes)
                 for place in evaluation.places((*part.free, *part.wrt), {}):
                     at = tuple(evaluation.number(p, place) for p in part.target)
                     slope = evaluation.value(part.expr, place) * self.tangents[name][tuple(place[i] for i in part.wrt)]
@@ -120,12 +124,12 @@ NASTY = [
     ("y = x.T @ C @ x + trace(C @ C.T)", "C[n,n] x[n]"),
     ("y = logdet(C) + det(C)*sum(inv(C)) + norm(C)", "C[n,n]:positive_definite"),
     ("y = sum(matpow(C, 3) @ x) + norm(x, 3)", "C[n,n] x[n]"),
-    ("y[i] = prod(x[j] + 2, j, j != i)*prod(x)", "x[n]"),
+    ("y[i] = prod(x[j] + 2, j, j != i)*prod(x) + x[i]", "x[n]"),
     ("y[i] = logsumexp(x[j]*x[i], j, j <= i)", "x[n]"),
     ("y = max(x[i]*x[j], i, j) + min(x[i] + x[j], i, j)", "x[n]"),
     ("y = max(s, t, s*t) + abs(s)", "s t"),
-    ("y = sum(x[i + 1]*x[i], i, i < n) + sum(x[2*i], i, i < k)", "x[n+1] k:integer"),
-    ("y[i] = sum(v[j]*x[n - i - j], j, j <= i) + v[i]", "x[n+1] v[n]"),
+    ("y = sum(x[i + 1]*x[i], i, i < n) + sum(x[2*i]*i, i, i < n)", "x[2*n+1]"),
+    ("y[i] = sum(v[j]*x[n - 1 - i + j], j, j <= i) + v[i]", "x[2*n] v[n]"),
     ("y = sum(x[L[j]]**2*z[j], j) + x[k]", "x[n] z[m] L[m]:label[n] k:label[n]"),
     ("y[i, j] = A[k, j]*x[i] + A[i, 0]*A[i, j]", "A[n,m] x[n] k:label[n]"),
     ("y[i] = (x[i]**2 if x[i] > 0 else sin(x[i])) + (1/(x[i] - x[0]) if i > 0 else 0)", "x[n]"),
@@ -143,9 +147,9 @@ NASTY = [
 @pytest.mark.parametrize(("define", "symbols"), NASTY, ids=[d for d, _ in NASTY])
 def test_derivatives_of_nasty_formulas(define: str, symbols: str) -> None:
     eq = kb.parse(define, symbols)
-    assert_derivatives(eq, {"n": 3, "m": 2, "k": 2})
-    if "k:integer" not in symbols and "C[0" not in define and "inv(" not in define:
-        assert_derivatives(eq, {"n": 1, "m": 1, "k": 1})
+    assert_derivatives(eq, {"n": 3, "m": 2})
+    if "C[0" not in define and "inv(" not in define:
+        assert_derivatives(eq, {"n": 1, "m": 1})
 
 
 @pytest.mark.parametrize("define", ["y = tanh(s)*exp(t)", "y = (s**2 + 1)**t", "y = log(1 + exp(s*t))"])
@@ -154,7 +158,7 @@ def test_differences_converge_at_second_order_to_the_derivative(define: str) -> 
     point = Point(eq.program, elements(draw(eq, {}, 3)), {}, 3)
     truth = mpmath.fsum(point.pulled().values())
     errors = [abs(point.difference(h, point.wrt) - truth) for h in (1e-2, 5e-3, 2.5e-3)]
-    assert all(3.9 < a / b < 4.1 for a, b in zip(errors, errors[1:], strict=False))
+    assert all(3.9 < a / b < 4.1 for a, b in pairwise(errors))
 
 
 # --- borders --------------------------------------------------------------------------------------
@@ -197,18 +201,15 @@ def slope(define: str, x: Any, symbols: str = "x[n]") -> list[float]:
 def test_of_equal_values_the_first_takes_the_cotangent() -> None:
     assert slope("y = max(x)", [1.0, 3.0, 3.0]) == [0, 1, 0]
     assert slope("y = min(x)", [2.0, 1.0, 1.0]) == [0, 1, 0]
-    assert slope("y = sum(max(A[i, j], j), i)", [[2.0, 2.0], [0.0, 0.0]], "A[n,m]".replace("A", "x")) == [
-        [1, 0],
-        [1, 0],
-    ] if False else True
+    assert slope("y = sum(max(x[i, j], j), i)", [[2.0, 2.0], [0.0, 0.0]], "x[n,m]") == [[1, 0], [1, 0]]
     gradient = kb.parse("y = max(A[i, j], j, i)", "A[n,m]").vjp().lambdify()([[0.0, 5.0], [5.0, 0.0]])["A"]
     assert gradient.tolist() == [[0, 0], [1, 0]]  # reading order is that of the binder: j, then i
-    assert slope("y = max(x[0], x[1])", [2.0, 2.0]) == [1, 0]
-    assert slope("y = sum(max(x[i + u], u, u < 2), i, i < n - 1)", [1.0, 1.0, 1.0]) == [1, 1, 0]
+    assert slope("y = max(x[0], x[1])", [2.0, 2.0], "x[2]") == [1, 0]
+    assert slope("y = sum(max(x[i + u], u, u < 2), i, i < n)", [1.0, 1.0, 1.0], "x[n+1]") == [1, 1, 0]
 
 
 def test_an_excluded_place_takes_no_cotangent_even_if_equal() -> None:
-    assert slope("y = sum(max(x[j], j, j != i), i)", [3.0, 3.0, 3.0]) == [2, 1, 0]
+    assert slope("y = sum(max(x[j], j, j != i) + 0*x[i], i)", [3.0, 3.0, 3.0]) == [2, 1, 0]
 
 
 def test_conventions_at_kinks() -> None:
@@ -248,7 +249,7 @@ def test_what_is_no_number_has_no_derivative() -> None:
 
 
 def test_scatters_gathered_are_the_partial_derivative() -> None:
-    eq = kb.parse("y = sum(x[2*i]*z[i] + x[2*i + 1], i)", "x[2*n] z[n]".replace("x[2*n]", "x[2*n+1]"))
+    eq = kb.parse("y = sum(x[2*i]*z[i] + x[2*i + 1], i)", "x[2*n+1] z[n]")
     made = vjp(eq.program, ["x"])
     free = (Index("k", eq.program.shape("x")[0]),)
     expr = gather(made.adjoint, made.gradients["x"] or "", free)
@@ -270,7 +271,7 @@ def test_the_jacobian_of_softmax_is_the_textbook_one() -> None:
 
 
 TEXTBOOK = [
-    ("softmax", "z", ["z_bar[j] = p[j]*(p_bar[j] - sum(p[k]*p_bar[k], k))"]),
+    ("softmax", "z", ["z_bar = p*(p_bar - sum(p*p_bar))"]),
     ("scaled_dot_product_attention", "V", ["V_bar = A.T @ O_bar"]),
     ("scaled_dot_product_attention", "Q", ["Q_bar = S_bar @ K/sqrt(d_k)"]),
     ("scaled_dot_product_attention", "K", ["K_bar = S_bar.T @ Q/sqrt(d_k)"]),

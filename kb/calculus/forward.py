@@ -20,11 +20,7 @@ def with_inverses(program: Program) -> tuple[Program, dict[str, str]]:
     steps: list[AnyStep] = []
     tensors = dict(program.tensors)
     for step in program.steps:
-        steps.append(step)
-        if not isinstance(step, ArrayStep):
-            continue
-        inverses[step.name] = step.name
-        if step.operation != "inv":
+        if isinstance(step, ArrayStep) and step.operation != "inv":
             name = f"{step.argument}_inv"
             while name in program.dimensions or (name in tensors and name not in inverses.values()):
                 name += "_1"
@@ -32,7 +28,10 @@ def with_inverses(program: Program) -> tuple[Program, dict[str, str]]:
                 shape = program.shape(step.argument)
                 steps.append(ArrayStep(name, "inv", step.argument, shape, step.lead))
                 tensors[name] = Tensor(name, shape)
-            inverses[step.name] = name
+            inverses[step.name] = inverses[name] = name
+        elif isinstance(step, ArrayStep):
+            inverses[step.name] = step.name
+        steps.append(step)  # after the inverse, which its derivative reads
     return replace(program, tensors=tensors, steps=tuple(steps)), inverses
 
 
