@@ -6,7 +6,7 @@ from pathlib import Path
 
 import mpmath
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kb
@@ -88,6 +88,7 @@ def test_what_a_statement_prints_parses_to_the_same_statement(node: tree.Step | 
     assert str(again) == str(node)
 
 
+@settings(max_examples=30)
 @given(small_trees, small_trees)
 def test_blanks_and_parentheses_say_nothing(left: tree.Node, right: tree.Node) -> None:
     tight = parse_expression(f"({left})*({right})")
