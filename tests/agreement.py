@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,18 @@ def output(name: str, *shape: str) -> Symbol:
 def size_of(poly: Poly, sizes: Mapping[str, int]) -> int:
     """The number that a size stands for."""
     return poly.evaluate(lambda atom: sizes[str(atom)])
+
+
+def sizes_of(eq: Equation) -> dict[str, int]:
+    """Distinct small sizes that the requirements of the shipped entries allow."""
+    taken = cycle((3, 4, 2, 5))
+    sizes = {name: next(taken) for name in eq.program.dimensions}
+    known = {"H": 5, "W": 6, "C_in": 2, "C_out": 2, "r": 2, "q": 3, "N": 4, "h": 2}
+    sizes.update({name: size for name, size in known.items() if name in sizes})
+    for tensor in eq.program.arguments:
+        if tensor.symbol is not None and tensor.symbol.kind == "integer":
+            sizes[tensor.name] = int(tensor.symbol.default or 2)
+    return sizes
 
 
 def draw(eq: Equation, sizes: Mapping[str, int], seed: int = 0) -> Arguments:
@@ -136,7 +149,7 @@ class Forms:
         """The outputs by the reference interpreter."""
         programs = self.eq.programs
         arguments = {n: np.asarray(v).tolist() for n, v in self.given.items() if n not in self.eq.program.dimensions}
-        found = interpreter.run(self.eq.entry, programs.entries.get, arguments, dict(self.sizes), precision=20)
+        found = interpreter.run(self.eq.entry, programs.entries.__getitem__, arguments, dict(self.sizes), precision=20)
         values = []
         for public in self.eq.outputs:
             array = found[public]

@@ -10,8 +10,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from agreement import draw, of_entry, output, shipped
-from test_calling import sizes_of
+from agreement import draw, of_entry, output, shipped, sizes_of
 
 import kb
 from kb.calculus.evaluate import Elements, Evaluation
@@ -20,7 +19,7 @@ from kb.calculus.reverse import gather, vjp
 from kb.errors import NotDifferentiable
 from kb.index import build
 from kb.index.affine import Index, Poly
-from kb.index.nodes import same
+from kb.index.nodes import Read, same
 from kb.index.program import Program
 from kb.model import Entry, Symbol
 
@@ -193,9 +192,8 @@ def test_a_label_used_twice_takes_both_cotangents() -> None:
 # --- conventions ----------------------------------------------------------------------------------
 
 
-def slope(define: str, x: Any, symbols: str = "x[n]") -> list[float]:
-    gradient: list[float] = kb.parse(define, symbols).vjp().lambdify()(x)["x"].tolist()
-    return gradient
+def slope(define: str, x: Any, symbols: str = "x[n]") -> Any:
+    return kb.parse(define, symbols).vjp().lambdify()(x)["x"].tolist()
 
 
 def test_of_equal_values_the_first_takes_the_cotangent() -> None:
@@ -265,7 +263,7 @@ def test_the_jacobian_of_softmax_is_the_textbook_one() -> None:
     eq = shipped()["softmax"]
     (part,) = partial(eq.program, "p", "z")
     (j,), (k,) = part.free, part.wrt
-    p_j, p_k = (build.Read("p", (Poly.of(i),), False) for i in (j, k))
+    p_j, p_k = (Read("p", (Poly.of(i),), False) for i in (j, k))
     textbook = build.mul(p_j, build.subtract(build.delta(Poly.of(j), Poly.of(k)), p_k))
     assert same(part.expr, textbook), part.expr
 

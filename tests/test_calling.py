@@ -4,36 +4,17 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import os
-import subprocess
-import sys
 import warnings
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from agreement import disagreements, draw, equation, output, shipped, tuple_of
+from agreement import draw, equation, output, shipped, sizes_of, tuple_of
 
 import kb
-from kb.lowering import compile_source
 
-ROOT = Path(__file__).resolve().parent.parent
 IDS = sorted(shipped())
 BIG = np.array([30.0, -5.0, 800.0])
-
-
-def sizes_of(eq: Any) -> dict[str, int]:
-    """Distinct small sizes that the requirements of the shipped entries allow."""
-    taken = itertools.cycle((3, 4, 2, 5))
-    sizes = {name: next(taken) for name in eq.program.dimensions}
-    known = {"H": 5, "W": 6, "C_in": 2, "C_out": 2, "r": 2, "q": 3, "N": 4, "h": 2}
-    sizes.update({name: size for name, size in known.items() if name in sizes})
-    for tensor in eq.program.arguments:
-        if tensor.symbol.kind == "integer":
-            sizes[tensor.name] = int(tensor.symbol.default or 2)
-    return sizes
 
 
 def arguments(eq: Any, seed: int = 0) -> dict[str, Any]:
@@ -317,7 +298,12 @@ def test_equal_leading_axes_on_some_arguments_share_the_others() -> None:
     eq = kb.parse("y = W @ x + b*c", "W[m,n] x[n] b[m] c")
     rng = np.random.default_rng(0)
     f, pull = eq.lambdify(), eq.vjp().lambdify()
-    base = {"W": rng.normal(size=(2, 3)), "x": rng.normal(size=3), "b": rng.normal(size=2), "c": rng.normal()}
+    base: dict[str, Any] = {
+        "W": rng.normal(size=(2, 3)),
+        "x": rng.normal(size=3),
+        "b": rng.normal(size=2),
+        "c": rng.normal(),
+    }
     for count in range(5):
         for chosen in itertools.combinations(base, count):
             for lead in ((4,), (2, 3), (1,)):
@@ -416,108 +402,3 @@ def test_the_shipped_loss_of_extreme_logits_is_finite() -> None:
 
 def test_x_log_x_is_zero_at_zero_where_the_domain_includes_it() -> None:
     assert quiet(kb.parse("H = sum(x*log(x))", "x[n]:nonnegative").lambdify(), [0.0, 1.0]) == 0
-
-
-# --- names ----------------------------------------------------------------------------------------
-
-WORDS = (
-    "beta N S E I np numpy sum out self lead size shape dtype t range float bool math operator "
-    "unseen hit nodes s_view s_bar s_dot own T_1 basis"
-).split()
-
-
-def formulas(names: tuple[str, ...]) -> tuple[list[str], str]:
-    """One equation with a symbol, a dimension, a step, an index, a number and a label of these names."""
-    s, n, step, u, c, label = names
-    steps = [
-        f"{step}[i] = sin({s}[i])*{c} + sum(B[i,r]*exp({s}[i]), r) + B[i,{label}]",
-        f"V[j] = {step}[j]*max({s}[j+{u}]*{c}, {u}, {u} < 2) + sum({s}[j+{u}]*q[{u}]*q[{u}], {u})",
-        f"Y = sum(softmax({step})*V) + {c}*integral(cos(v*{c}), v, 0, {c}) + {n}",
-    ]
-    return steps, f"{s}[{n}+1] B[{n},m] {c} q[2] {label}:label[m]"
-
-
-def values(names: tuple[str, ...]) -> list[Any]:
-    """The value, every gradient and a tangent of that equation at a fixed point."""
-    eq = equation(*formulas(names), own=[output("Y")])
-    given = draw(eq, {names[1]: 3, "m": 2}, 0)
-    gradients = eq.vjp().lambdify()(**given)
-    tangent = eq.jvp().lambdify()(**given, tangents={n: np.ones(np.shape(given[n])) for n in eq.differentiable})
-    assert list(gradients) == list(eq.differentiable)
-    return [eq.lambdify()(*given.values()), *gradients.values(), tangent]
-
-
-PLAIN = ("s", "n", "W", "u", "c", "L")
-
-
-@pytest.mark.parametrize("start", range(len(WORDS)))
-def test_no_name_of_an_entry_breaks_the_code(start: int) -> None:
-    """Whatever the code calls its own variables, an entry may use the same names, for anything."""
-    names = tuple(WORDS[(start + 5 * k) % len(WORDS)] for k in range(len(PLAIN)))
-    for found, expected in zip(values(names), values_of_plain_names(), strict=True):
-        assert np.allclose(found, expected, rtol=1e-12), names
-
-
-@cache
-def values_of_plain_names() -> tuple[Any, ...]:
-    return tuple(values(PLAIN))
-
-
-@pytest.mark.parametrize("entry_id", ["math", "operator", "np", "numpy", "lead", "size", "x", "a_vjp", "float"])
-def test_no_id_breaks_the_code(entry_id: str) -> None:
-    eq = equation("y = sum(softmax(x)*a)", "x[n] a[n]", own=[output("y")], entry_id=entry_id)
-    found = disagreements(eq, {"n": 3}, second=True)
-    assert max(found.values()) < 1e-5, found
-
-
-# --- the text -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("entry_id", IDS)
-def test_the_text_needs_numpy_only_and_loops_over_no_element(entry_id: str) -> None:
-    import ast
-
-    text = shipped()[entry_id].code(backward=bool(shipped()[entry_id].differentiable))
-    module = ast.parse(text)
-    imported = {a.name for n in ast.walk(module) if isinstance(n, ast.Import) for a in n.names}
-    assert imported <= {"numpy", "math", "operator"}
-    assert not any(isinstance(n, ast.ImportFrom) for n in ast.walk(module))
-    for function in (n for n in module.body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")):
-        for loop in (n for n in ast.walk(function) if isinstance(n, (ast.For, ast.While, ast.comprehension))):
-            assert isinstance(loop, ast.For) and ast.unparse(loop.iter).startswith("_taps("), ast.unparse(function)
-        assert ast.get_docstring(function)
-
-
-def test_lambdify_runs_the_text_that_code_prints(monkeypatch: pytest.MonkeyPatch) -> None:
-    import kb.lowering
-
-    seen: list[str] = []
-
-    def spy(source: str, name: str) -> Any:
-        seen.append(source)
-        return compile_source(source, name)
-
-    monkeypatch.setattr(kb.lowering, "compile_source", spy)
-    eq = shipped()["scaled_dot_product_attention"]
-    eq.lambdify()
-    eq.vjp().lambdify()
-    eq.hessian("Q").lambdify()
-    assert seen == [eq.code(), eq.code(backward=True), eq.hessian("Q").code()]
-
-
-def test_the_text_is_the_same_whatever_the_hash_seed() -> None:
-    program = (
-        "import kb, hashlib; c = kb.load_catalogue(); h = hashlib.sha256()\n"
-        "for i in ['softmax', 'conv2d', 'batch_norm', 'lstm_cell', 'scaled_dot_product_attention', 'adam']:\n"
-        "    h.update(c[i].code(backward=True).encode()); s = c[i].differentiable[0]\n"
-        "    h.update(c[i].hessian(s).code().encode())\n"
-        "    h.update(c[i].derivative(s).text().encode())\n"
-        "print(h.hexdigest())"
-    )
-    digests = set()
-    for seed in ("0", "1", "4242"):
-        env = {**os.environ, "PYTHONHASHSEED": seed}
-        run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True)
-        assert run.returncode == 0, run.stderr
-        digests.add(run.stdout)
-    assert len(digests) == 1

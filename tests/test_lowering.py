@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import os
 import random
+import re
+import subprocess
+import sys
 import warnings
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from agreement import assert_agree, disagreements, draw, equation, error, output, shipped, tuple_of
-from test_calling import sizes_of
+from agreement import assert_agree, disagreements, draw, equation, error, output, shipped, sizes_of, tuple_of
 
 import kb
+import kb.lowering
 from kb.lowering import FORMS, compile_source, function_source
+
+ROOT = Path(__file__).resolve().parent.parent
+IDS = sorted(shipped())
 
 # --- shipped entries ------------------------------------------------------------------------------
 
@@ -37,7 +49,6 @@ def test_shipped_entries_at_sizes_of_one(entry_id: str) -> None:
     given = draw(eq, sizes, 1)
     names = dict.fromkeys(eq.program.dimensions, 1)
     f = eq.lambdify()
-    import inspect
 
     wanted = inspect.signature(f).parameters
     value = tuple_of(f(**{n: v for n, v in (given | names).items() if n in wanted}))
@@ -208,6 +219,58 @@ def test_all_forms_of_a_random_formula_agree(seed: int) -> None:
     assert not bad, text
 
 
+# --- names ----------------------------------------------------------------------------------------
+
+WORDS = (
+    "beta N S E I np numpy sum out self lead size shape dtype t range float bool math operator "
+    "unseen hit nodes s_view s_bar s_dot own T_1 basis"
+).split()
+
+
+def formulas(names: tuple[str, ...]) -> tuple[list[str], str]:
+    """One equation with a symbol, a dimension, a step, an index, a number and a label of these names."""
+    s, n, step, u, c, label = names
+    steps = [
+        f"{step}[i] = sin({s}[i])*{c} + sum(B[i,r]*exp({s}[i]), r) + B[i,{label}]",
+        f"V[j] = {step}[j]*max({s}[j+{u}]*{c}, {u}, {u} < 2) + sum({s}[j+{u}]*q[{u}]*q[{u}], {u})",
+        f"Y = sum(softmax({step})*V) + {c}*integral(cos(v*{c}), v, 0, {c}) + {n}",
+    ]
+    return steps, f"{s}[{n}+1] B[{n},m] {c} q[2] {label}:label[m]"
+
+
+def values(names: tuple[str, ...]) -> list[Any]:
+    """The value, every gradient and a tangent of that equation at a fixed point."""
+    eq = equation(*formulas(names), own=[output("Y")])
+    given = draw(eq, {names[1]: 3, "m": 2}, 0)
+    gradients = eq.vjp().lambdify()(**given)
+    tangent = eq.jvp().lambdify()(**given, tangents={n: np.ones(np.shape(given[n])) for n in eq.differentiable})
+    assert list(gradients) == list(eq.differentiable)
+    return [eq.lambdify()(*given.values()), *gradients.values(), tangent]
+
+
+PLAIN = ("s", "n", "W", "u", "c", "L")
+
+
+@pytest.mark.parametrize("start", range(len(WORDS)))
+def test_no_name_of_an_entry_breaks_the_code(start: int) -> None:
+    """Whatever the code calls its own variables, an entry may use the same names, for anything."""
+    names = tuple(WORDS[(start + 5 * k) % len(WORDS)] for k in range(len(PLAIN)))
+    for found, expected in zip(values(names), values_of_plain_names(), strict=True):
+        assert np.allclose(found, expected, rtol=1e-12), names
+
+
+@cache
+def values_of_plain_names() -> tuple[Any, ...]:
+    return tuple(values(PLAIN))
+
+
+@pytest.mark.parametrize("entry_id", ["math", "operator", "np", "numpy", "lead", "size", "x", "a_vjp", "float"])
+def test_no_id_breaks_the_code(entry_id: str) -> None:
+    eq = equation("y = sum(softmax(x)*a)", "x[n] a[n]", own=[output("y")], entry_id=entry_id)
+    found = disagreements(eq, {"n": 3}, second=True)
+    assert max(found.values()) < 1e-5, found
+
+
 # --- the text -----------------------------------------------------------------------------------------
 
 
@@ -231,7 +294,6 @@ def test_every_form_is_a_whole_module() -> None:
 def test_a_copy_under_other_names_gives_the_same_code_up_to_names() -> None:
     one = equation("y = softmax(A @ x)*sum(x)", "A[m,n] x[n]", own=[output("y", "m")], entry_id="first")
     two = equation("q = softmax(F @ b)*sum(b)", "F[r,s] b[s]", own=[output("q", "r")], entry_id="other")
-    import re
 
     def shape(text: str) -> str:
         return re.sub(r"\w+", "w", text)
@@ -246,8 +308,6 @@ def test_softmax_takes_one_exponential() -> None:
 
 
 def test_text_of_a_description_does_not_become_code() -> None:
-    from dataclasses import replace
-
     eq = equation("y = 2*x", "x", own=[output("y")])
     nasty = 'ends with a \\ and """ and \\N{x} and {{7*7}}\nimport os\n"""\nraise SystemExit\n"""\\'
     entry = replace(eq.entry, about=nasty, name=nasty)
@@ -270,7 +330,7 @@ def test_a_value_computed_once_is_not_overwritten_while_it_is_needed() -> None:
     assert_agree(eq, {"n": 3})
 
 
-def test_any_reading(request: Any) -> None:
+def test_plain_readings_are_those_of_numpy() -> None:
     x = np.arange(12.0).reshape(3, 4)
     cases = {
         "y = A.T": x.T,
@@ -279,8 +339,54 @@ def test_any_reading(request: Any) -> None:
         "y[j] = max(A[i, j], i)": x.max(axis=0),
         "y = mean(A)": x.mean(),
         "y = A @ A.T": x @ x.T,
-        "y[i] = A[m_ - 1 - i, 0]": x[::-1, 0],
+        "y[i] = A[n - 1 - i, 0] + 0*A[i, 1]": x[::-1, 0],
     }
     for define, expected in cases.items():
-        eq = kb.parse(define + (" + 0*A[i, 1]" if "m_" in define else ""), "A[m_,4]")
+        eq = kb.parse(define, "A[n,4]")
         assert error(eq.lambdify()(x), expected) < 1e-15, define
+
+
+@pytest.mark.parametrize("entry_id", IDS)
+def test_the_text_needs_numpy_only_and_loops_over_no_element(entry_id: str) -> None:
+    text = shipped()[entry_id].code(backward=bool(shipped()[entry_id].differentiable))
+    module = ast.parse(text)
+    imported = {a.name for n in ast.walk(module) if isinstance(n, ast.Import) for a in n.names}
+    assert imported <= {"numpy", "math", "operator"}
+    assert not any(isinstance(n, ast.ImportFrom) for n in ast.walk(module))
+    for function in (n for n in module.body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")):
+        for loop in (n for n in ast.walk(function) if isinstance(n, (ast.For, ast.While, ast.comprehension))):
+            assert isinstance(loop, ast.For) and ast.unparse(loop.iter).startswith("_taps("), ast.unparse(function)
+        assert ast.get_docstring(function)
+
+
+def test_lambdify_runs_the_text_that_code_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def spy(source: str, name: str) -> Any:
+        seen.append(source)
+        return compile_source(source, name)
+
+    monkeypatch.setattr(kb.lowering, "compile_source", spy)
+    eq = shipped()["scaled_dot_product_attention"]
+    eq.lambdify()
+    eq.vjp().lambdify()
+    eq.hessian("Q").lambdify()
+    assert seen == [eq.code(), eq.code(backward=True), eq.hessian("Q").code()]
+
+
+def test_the_text_is_the_same_whatever_the_hash_seed() -> None:
+    program = (
+        "import kb, hashlib; c = kb.load_catalogue(); h = hashlib.sha256()\n"
+        "for i in ['softmax', 'conv2d', 'batch_norm', 'lstm_cell', 'scaled_dot_product_attention', 'adam']:\n"
+        "    h.update(c[i].code(backward=True).encode()); s = c[i].differentiable[0]\n"
+        "    h.update(c[i].hessian(s).code().encode())\n"
+        "    h.update(c[i].derivative(s).text().encode())\n"
+        "print(h.hexdigest())"
+    )
+    digests = set()
+    for seed in ("0", "1", "4242"):
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        digests.add(run.stdout)
+    assert len(digests) == 1

@@ -9,7 +9,7 @@ from kb import tree
 from kb.errors import LanguageError
 from kb.index import build
 from kb.index.affine import Atom, Gather, Index, Poly
-from kb.index.expressions import CallHandler, Expressions
+from kb.index.expressions import Expressions
 from kb.index.nodes import Apply, Bind, Expr, Read, Var, free_indices, walk
 from kb.index.program import ArrayStep, Program, Step, Tensor
 from kb.index.scope import Array, show_shape
@@ -19,7 +19,7 @@ _HEAVY = 12
 _CHEAP = 4
 
 
-class Calls(CallHandler):
+class Calls:
     """Resolves calls by the programs of other entries; ``own`` may not call itself."""
 
     def __init__(self, programs: Callable[[str], Program], entries: Iterable[str], own: str) -> None:

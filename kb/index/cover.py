@@ -7,7 +7,6 @@ from itertools import product
 
 from kb.index.affine import Atom, Facts, Poly
 from kb.index.program import Step
-from kb.index.scope import show
 
 _SAMPLES = (2, 3, 4, 5, 6, 7)
 _MOST = 4000
@@ -54,6 +53,3 @@ def _product(shape: Sequence[int]) -> int:
     for s in shape:
         result *= s
     return result
-
-
-__all__ = ["cover_fault", "show"]

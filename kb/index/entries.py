@@ -9,14 +9,13 @@ from fractions import Fraction
 
 from kb import tree
 from kb.errors import EqkbError, Fault, LanguageError, nearest
-from kb.index import build
 from kb.index.affine import Facts, Index, Poly
 from kb.index.binders import infer_ranges
 from kb.index.calls import Calls
 from kb.index.expressions import Derive, Expressions
-from kb.index.nodes import Expr, Num
+from kb.index.nodes import Expr
 from kb.index.operators import instance_of
-from kb.index.program import ArrayStep, Program, Step, Tensor
+from kb.index.program import Program, Step, Tensor
 from kb.index.scope import MAX_LITERAL_SIZE, Array, Poisoned, Scope, shortened, show, show_shape, size_of
 from kb.model import Entry, Symbol
 from kb.parser import check_name, parse_expression, parse_statement
@@ -484,11 +483,3 @@ def _base(target: tree.Node) -> str:
         target = target.base
     assert isinstance(target, tree.Name)
     return target.id
-
-
-def default_value(symbol: Symbol) -> Expr:
-    """A symbol's default as a number."""
-    return Num(Fraction(symbol.default or "0"))
-
-
-__all__ = ["ArrayStep", "Elaborated", "build", "default_value", "elaborate"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Protocol
 
 from kb import tree
 from kb.errors import LanguageError, nearest
@@ -430,16 +431,14 @@ class Expressions:
             self.scope.tensors[step.name] = Tensor(step.name, step.shape)
 
 
-class CallHandler:
+class CallHandler(Protocol):
     """How calls of entries are resolved; the elaborator of entries provides one."""
 
     def __call__(self, expressions: Expressions, node: tree.Call) -> list[Array] | None:
         """The outputs of a call, or None if there is no such entry."""
-        raise NotImplementedError
 
     def known(self) -> list[str]:
         """The ids that can be called."""
-        raise NotImplementedError
 
 
 def scalar(expr: Expr) -> Array:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from kb import tree
 from kb.errors import LanguageError
 from kb.index import build
-from kb.index.affine import Index
 from kb.index.expressions import Expressions, scalar
-from kb.index.nodes import INFINITY, Apply, Expr, Stop, Variable, val
+from kb.index.nodes import INFINITY, Apply, Expr, Stop, Variable
 from kb.index.program import Instance
 from kb.index.scope import Array
 from kb.model import Symbol
@@ -150,10 +149,3 @@ def _instance_scope(expressions: Expressions, names: list[str], variables: tuple
     scope = Scope(facts=expressions.scope.facts)
     scope.variables.update(zip(names, variables, strict=True))
     return scope
-
-
-def index_value(index: Index) -> Expr:
-    """An index as a number."""
-    from kb.index.affine import Poly
-
-    return val(Poly.of(index))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kb.index.affine import FloorDiv, Gather, Index, Poly
-from kb.index.nodes import Read, val
+from kb.index.nodes import Read
 from kb.index.nodes import _key as canonical_key
 from kb.index.program import Program
 from kb.lowering.operands import ATOM, Operand, align, poly_code, union
@@ -192,8 +192,3 @@ def place_arrays(
     axes = union([o.axes for o in operands], order)
     deps = frozenset().union(*(o.deps for o in operands))
     return ", ".join(f"{align(o, axes)}" for o in operands) + ",", axes, deps
-
-
-def number(poly: Poly) -> object:
-    """A place as a number-valued expression."""
-    return val(poly)
