@@ -6,7 +6,7 @@ ORACLES := .venv-oracles
 PIP := -m pip --disable-pip-version-check --quiet install
 
 .DEFAULT_GOAL := build
-.PHONY: build test lint check-all tex oracles slow bench format lock clean help
+.PHONY: build test lint check-all tex oracles slow bench golden format lock clean help
 
 build: $(VENV)/.stamp-run  ## turn equations.yaml into docs, cheat sheet, code and JSON under build/ (the default)
 	$(VENV)/bin/eqkb build -o build
@@ -33,6 +33,9 @@ slow: $(VENV)/.stamp-dev tex
 
 bench: $(VENV)/.stamp-dev  ## speed and peak memory, as ratios
 	$(VENV)/bin/python benchmarks/run.py
+
+golden: $(VENV)/.stamp-dev  ## write anew what every formula looks like; read the diff before committing it
+	PYTHONPATH=. $(VENV)/bin/python tests/test_golden.py
 
 format: $(VENV)/.stamp-dev  ## put the source in order
 	$(VENV)/bin/ruff check --fix .
