@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from kb import tree
+from kb.index.affine import format_poly
 from kb.model import Entry
 from kb.parser import parse_expression, parse_statement
+from kb.printing.binders import counts_from_one
 from kb.printing.glyphs import Context
+from kb.printing.notation import names_for, with_ranges
 from kb.printing.ranks import rank
+
+if TYPE_CHECKING:
+    from kb.index.program import Program
 
 _RELATIONS = {"update": ("←", r"\leftarrow")}
 
 
-def context_of(entry: Entry, entries: Mapping[str, Entry]) -> Context:
-    """What the printers should know of the names of an entry."""
+def context_of(entry: Entry, entries: Mapping[str, Entry], program: Program | None = None) -> Context:
+    """What the printers should know of the names of an entry; the program tells the sizes of steps and indices."""
     ranks = {s.name: len(s.shape) for s in entry.symbols}
     kinds = {
         s.name: "state" if s.role == "state" else s.kind for s in entry.symbols if s.kind != "real" or s.role == "state"
@@ -23,7 +31,7 @@ def context_of(entry: Entry, entries: Mapping[str, Entry]) -> Context:
         ranks=ranks,
         kinds=kinds,
         glyphs={s.name: s.glyph for s in entry.symbols if s.glyph},
-        signatures=_Signatures(entries),
+        signatures=_Signatures(entries, entry),
     )
     for statement in statements(entry):
         if isinstance(statement, tree.Step):
@@ -32,28 +40,43 @@ def context_of(entry: Entry, entries: Mapping[str, Entry]) -> Context:
                 extra = len(target.indices) if isinstance(target, tree.Element) else 0
                 if isinstance(base, tree.Name) and base.id not in ranks:
                     ranks[base.id] = extra + rank(statement.value, context)
-    return context
+    if program is None:
+        return context
+    shapes = {name: tuple(map(format_poly, tensor.shape)) for name, tensor in program.tensors.items()}
+    claims = [parse_statement(claim.text) for claim in entry.claims]
+    one_based = counts_from_one([*statements(entry), *claims])
+    sized = replace(context, shapes=shapes, limits=True, one_based=one_based)
+    return with_ranges(sized, names_for(entry, program))
 
 
 class _Signatures(Mapping[str, tuple[tuple[int, ...], int]]):
-    """Axes of the arguments and of the result of entries, looked up when they are called."""
+    """Axes of the arguments and of the result of entries and of an entry's own functions, looked up when called."""
 
-    def __init__(self, entries: Mapping[str, Entry]) -> None:
+    def __init__(self, entries: Mapping[str, Entry], own: Entry) -> None:
         self._entries = entries
+        self._functions = {s.name: s for s in own.symbols if s.kind == "function"}
 
     def __getitem__(self, entry_id: str) -> tuple[tuple[int, ...], int]:
+        if entry_id in self._functions:
+            function = self._functions[entry_id]
+            return tuple(map(_axes, function.arguments)), len(function.shape)
         entry = self._entries[entry_id]
         outputs = entry.outputs
         return tuple(len(s.shape) for s in entry.arguments), len(outputs[0].shape) if outputs else 0
 
     def __contains__(self, entry_id: object) -> bool:
-        return entry_id in self._entries
+        return entry_id in self._functions or entry_id in self._entries
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter({**self._functions, **self._entries})
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len({**self._functions, **self._entries})
+
+
+def _axes(argument: str) -> int:
+    """The number of axes of a function's argument: 2 for ``A[m, n]``."""
+    return argument.count(",") + 1 if "[" in argument else 0
 
 
 def statements(entry: Entry) -> list[tree.Step | tree.Claim]:

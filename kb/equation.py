@@ -163,7 +163,7 @@ class Equation:
         """What the printers know of the names."""
         from kb.definitions import context_of
 
-        return context_of(self.entry, self.source.programs.entries)
+        return context_of(self.entry, self.source.programs.entries, self.program)
 
     def text(self) -> str:
         """The definition in Unicode, one line for each step."""

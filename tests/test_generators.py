@@ -126,7 +126,7 @@ def test_the_page_of_an_entry(softmax: EntryView) -> None:
         assert f"\n{part}\n\n" in page
     assert softmax.evidence is not None
     assert escape_markdown(softmax.evidence.summary()) in page
-    assert "$$\np_j = \\frac{e^{z_j}}{\\sum_k e^{z_k}}\n$$" in page
+    assert "$$\np_j = \\frac{e^{z_j}}{\\sum_{k=1}^C e^{z_k}}\n$$" in page
     assert "def softmax_vjp(z, *, cotangent):" in page
     assert "\n\n\n" not in re.sub(r"```python\n.*?```", "code", page, flags=re.S)
 

@@ -19,6 +19,7 @@ CONTEXT = Context(
     calls={"sigmoid": r"\sigma", "gauss": r"\mathcal{N}"},
     signatures={"loss": ((1, 1), 0)},
     ranges={"i": "N"},
+    limits=True,
     one_based=True,
 )
 
@@ -107,12 +108,20 @@ GOLDEN = [
     # binders
     ("mean(x[i], i)", r"\frac{1}{N} \sum_{i=1}^N x_i"),
     ("mean(x[k], k)", r"\operatorname*{mean}_k(x_k)"),
-    ("mean(A[u,v], u, v, u < k, v < k)", r"\frac{1}{k^2} \sum_{u < k,\,v < k} A_{uv}"),
+    ("mean(A[u,v], u, v, u < k, v < k)", r"\frac{1}{k^2} \sum_{0 \le u,v < k} A_{uv}"),
     ("sum(x[i]*i, i)", r"\sum_{i=0}^{N-1} x_i i"),
     ("sum(x[i], i, i != c)", r"\sum_{i \ne c} x_i"),
     ("sum(x[u], u, A[v,u] == 1)", r"\sum_{u :\, A_{vu}=1} x_u"),
     ("AGG(A[u], u, B[v,u] == 1)", r"\operatorname*{AGG}_{u :\, B_{vu}=1}(A_u)"),
     ("logsumexp(x[k], k)", r"\operatorname{logsumexp}_k(x_k)"),
+    ("sum(x[k], k, k < 5)", r"\sum_{k=1}^5 x_k"),
+    ("sum(x[k + 1], k, k < n - 1)", r"\sum_{k=0}^{n-2} x_{k+1}"),
+    ("sum(x[k]*r[i], k, k <= i)", r"\sum_{k \le i} x_k r_i"),
+    ("prod(x[k]*x[i], k, k < i)", r"\prod_{k < i} x_k x_i"),
+    ("sum(A[u,v], u, v, u < v)", r"\sum_{u < v} A_{uv}"),
+    ("sum(abs(x[i]), i)", r"\sum_{i=1}^N\, \lvert x_i \rvert"),
+    ("concat(h[i], i) @ A", r"[h_1; \dots; h_N]\, A"),
+    ("concat(x, y)", "[x; y]"),
     ("concat(h[k], k) @ A", r"\operatorname{concat}_k(h_k)\, A"),
     ("argmax(x[k], k)", r"\operatorname*{arg\,max}_k x_k"),
     ("E(log(f(z)), z, p_z)", r"\mathbb{E}_{z \sim p_z}[\log f(z)]"),
@@ -120,6 +129,7 @@ GOLDEN = [
     ("E(z, z, gauss(z, 0, 1))", r"\mathbb{E}_{z \sim \mathcal{N}(0, 1)}[z]"),
     ("integral(f(t), t, -oo, oo)", r"\int_{-\infty}^{\infty} f(t) \, \mathrm{d} t"),
     ("d(y[j], x[k])", r"\frac{\partial y_j}{\partial x_k}"),
+    ("d(log(x[a]), x) + d(loss(x - y, y), x)", r"\nabla_x \log x_a + \nabla_x \operatorname{loss}(x - y, y)"),
     ("d(a*b + c, a)", r"\frac{\partial}{\partial a} (a b + c)"),
     ("vjp(y, x, g)", r"\left( \frac{\partial y}{\partial x} \right)^{\top} g"),
     ("stop(a)", r"\operatorname{sg}(a)"),
@@ -147,11 +157,27 @@ def test_braces_and_delimiters_match(formula: str, context: Context) -> None:
 
 def test_statements() -> None:
     assert latex(parse_statement("p[j] == 2*a")) == "p_j = 2 a"
-    assert latex(parse_statement("U, s = svd(A)")) == r"U,\, s = \operatorname{svd}(A)"
+    assert latex(parse_statement("U, s = svd(A)")) == r"(U, s) = \operatorname{svd}(A)"
     claim = parse_statement("d(relu(a), a) == (1 if a > 0 else 0)")
     assert latex(claim).endswith(r"= \begin{cases} 1 & \text{if } a > 0 \\ 0 & \text{otherwise} \end{cases}")
     chained = latex(parse_expression("1 if a > 0 else 2 if a < -1 and not b == 1 else 3"))
     assert chained.count("cases") == 2 and chained.count(r"\\") == 2
+
+
+def test_a_condition_on_a_remainder_has_no_parentheses() -> None:
+    assert latex(parse_statement("n % 2 == 0")) == r"n \bmod 2 = 0"
+
+
+def test_counting_from_zero_shows() -> None:
+    context = Context(ranges={"i": "N"}, limits=True)
+    assert latex(parse_expression("sum(x[i], i)"), context) == r"\sum_{i=0}^{N-1} x_i"
+    assert latex(parse_expression("concat(h[i], i)"), context) == r"[h_0; \dots; h_{N-1}]"
+
+
+def test_what_the_body_reads_tells_the_range() -> None:
+    context = Context(ranges={"i": "wrong"}, shapes={"A": ("m", "n - k + 1")}, limits=True, one_based=True)
+    assert latex(parse_expression("sum(A[j,i], i)"), context) == r"\sum_{i=1}^{n-k+1} A_{ji}"
+    assert latex(parse_expression("mean(A[i,j], i)"), context) == r"\frac{1}{m} \sum_{i=1}^m A_{ij}"
 
 
 def test_one_line_needs_no_environment() -> None:

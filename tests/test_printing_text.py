@@ -72,7 +72,7 @@ def test_one_line_with_matching_brackets(formula: str) -> None:
 def test_statements() -> None:
     assert text(parse_statement("y[j] = 2*a"), relation="←") == "y[j] ← 2·a"
     assert text(parse_statement("a >= b - 1")) == "a ≥ b − 1"
-    assert text(parse_statement("U, s = svd(A, ...)")) == "U, s = svd(A, …)"
+    assert text(parse_statement("U, s = svd(A, ...)")) == "(U, s) = svd(A, …)"
 
 
 def test_states_move_in_time() -> None:

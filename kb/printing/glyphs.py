@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 class Context:
     """What a printer has to know about the names of a formula; everything has a default.
 
-    ``ranks`` gives the number of axes of each symbol and step, ``ranges`` the size of the
-    dimension that an index runs over (in the language: ``"N"``, ``"n - k + 1"``), ``times`` the
-    offset of a name from ``time_index`` (0 prints x_t, -1 prints x_{t-1}), and ``signatures``,
-    per entry or function, the axes of its arguments and of its result.
+    ``ranks`` gives the number of axes of each symbol and step, ``shapes`` their sizes where known,
+    ``ranges`` the size of the dimension that an index runs over (sizes in the language: ``"N"``,
+    ``"n - k + 1"``), ``times`` the offset of a name from ``time_index`` (0 prints x_t, -1 prints
+    x_{t-1}), and ``signatures``, per entry or function, the axes of its arguments and of its result.
+    ``limits`` says that sums show where they begin and end, ``one_based`` that they count from 1
+    where that is the same.
     """
 
     ranks: Mapping[str, int] = field(default_factory=dict)
@@ -23,7 +25,9 @@ class Context:
     kinds: Mapping[str, str] = field(default_factory=dict)
     time_index: str | None = None
     calls: Mapping[str, str] = field(default_factory=dict)
+    limits: bool = False
     one_based: bool = False
+    shapes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ranges: Mapping[str, str] = field(default_factory=dict)
     times: Mapping[str, int] = field(default_factory=dict)
     signatures: Mapping[str, tuple[tuple[int, ...], int]] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kb.errors import LanguageError
+from kb.printing.binders import merge_indices
 from kb.printing.boxes import ATOM, CASES, FACTOR, LOGIC, PRODUCT, RELATION, SCRIPTED, SUM, Box, fenced, held
 from kb.printing.glyphs import Context, Glyph, assemble, braced, glyph_latex, symbol_latex
 from kb.printing.latex_calls import CallPrinter
@@ -24,7 +25,6 @@ from kb.printing.layout import (
     branches,
     context_of_targets,
     contexts_in_time,
-    merge_indices,
 )
 from kb.printing.ranks import rank
 from kb.tree import (
@@ -102,10 +102,11 @@ class LatexPrinter(CallPrinter):
         if isinstance(statement, Claim):
             right = self.box(statement.right)
             loose = right.level == CASES or right.level >= SUM
-            left = held(self.box(statement.left), SUM)
+            left = self.side(statement.left, inline=False)
             return left, RELATIONS[statement.relation], right.tex if loose else fenced(right)
         target = LatexPrinter(context_of_targets(statement, self.context))
-        left = r",\, ".join(target.box(t).tex for t in statement.targets)
+        targets = [target.box(t).tex for t in statement.targets]
+        left = targets[0] if len(targets) == 1 else f"({', '.join(targets)})"
         return left, relation, self.box(statement.value).tex
 
     def box(self, item: Item, inline: bool = False) -> Box:
@@ -147,8 +148,7 @@ class LatexPrinter(CallPrinter):
                 tex = rf"{held(self.box(left, inline), PRODUCT)} \bmod {held(self.box(right, inline), FACTOR)}"
                 return Box(tex, RELATION)
             case Comparison(operator, left, right):
-                sides = [held(self.box(s, inline), SUM) for s in (left, right)]
-                return Box(f" {RELATIONS[operator]} ".join(sides), RELATION)
+                return Box(f" {RELATIONS[operator]} ".join(self.side(s, inline) for s in (left, right)), RELATION)
             case Logic(operator, operands):
                 parts = [held(self.box(o, inline), RELATION) for o in operands]
                 return Box(rf" \text{{ {operator} }} ".join(parts), LOGIC)
@@ -159,6 +159,11 @@ class LatexPrinter(CallPrinter):
             case Array(items):
                 return self.array(items, inline)
         raise TypeError(f"not an expression: {item!r}")
+
+    def side(self, node: Node, inline: bool) -> str:
+        """One side of a comparison; the remainder of a division needs no parentheses there."""
+        box = self.box(node, inline)
+        return box.tex if isinstance(node, Chain) and node.operators[-1] == "%" else held(box, SUM)
 
     def number(self, text: str) -> Box:
         """A number as written; ``1.0e-8`` as a power of ten."""
@@ -268,7 +273,7 @@ class LatexPrinter(CallPrinter):
         if right_tex[0].isdigit() or (isinstance(left, Name) and self.is_function(left.id) and right_tex[0] == "("):
             return r" \cdot "
         opens = right_tex.startswith(("(", "[", r"\left", r"\lvert", r"\lVert", r"\lfloor"))
-        meets = right_tex[0] != "[" and opens and left_tex.endswith(")")
+        meets = right_tex[0] not in "[\\" and opens and left_tex.endswith(")")
         if isinstance(left, Number) or left_tex.startswith(r"\frac") or meets:
             return " " if right_tex[0].isalpha() or right_tex[0] == "\\" else ""
         if right_tex.startswith(_SPACED):

@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kb.printing.boxes import ATOM, FACTOR, PRODUCT, SCRIPTED, SUM, Box, fenced, held
+from kb.printing.binders import Binder, binder, common_limit, count, limits, span
+from kb.printing.boxes import ATOM, CASES, FACTOR, PRODUCT, SCRIPTED, SUM, Box, fenced, held
 from kb.printing.glyphs import Context, braced, is_letter, split_name, symbol_latex
-from kb.printing.layout import Binder, Item, binder, count, index_range, is_bare, is_quotient, is_short, law_of, tall
+from kb.printing.layout import Item, is_quotient, is_short, law_of, tall
 from kb.printing.ranks import rank
-from kb.tree import Array, Call, Chain, Element, Name, Node, Number, Power, Prime
+from kb.tree import Array, Call, Element, Name, Node, Power, Prime
 from kb.vocabulary import BUILT_IN, FUNCTIONS
 
 _SIGNS = {
@@ -26,6 +27,8 @@ _SIGNS = {
 _HIGH = {"sum", "mean", "prod"}
 _POWERED = {"sin", "cos", "tan", "sinh", "cosh", "tanh"}
 _LONG_CONDITION = 34
+_BARS = (r"\lvert", r"\lVert", r"\left\lvert", r"\left\lVert")
+_PLAIN = (Name, Element)
 
 
 class CallPrinter(ABC):
@@ -118,6 +121,8 @@ class CallPrinter(ABC):
             if number is not None:
                 return self.average(number, bound, body, inline)
             return _operated(r"\operatorname*{mean}", below, body)
+        if function == "concat" and (parts := span(bound, self.context)) is not None:
+            return self.joined(parts, inline, dots=True)
         if function in _SIGNS:
             return self.signed(function, bound, body)
         name = rf"\operatorname{{{function}}}"
@@ -131,7 +136,7 @@ class CallPrinter(ABC):
         """A sign with its indices below, and a body that ends at the next plus or minus."""
         inner = fenced(body) if body.negative else held(body, PRODUCT)
         high = function in _HIGH
-        gap = r"\," if inner.startswith("(") and not high else " "
+        gap = r"\, " if inner.startswith(_BARS) or (inner.startswith("(") and not high) else " "
         sign = f"{_SIGNS[function]}{self.scripts(function, bound)}{gap}{inner}"
         box = Box(sign, FACTOR, high or body.tall)
         return replace(box, closed=fenced(box))
@@ -148,18 +153,19 @@ class CallPrinter(ABC):
 
     def scripts(self, function: str, bound: Binder) -> str:
         """What stands below and above a sign."""
-        if function in _HIGH and self.context.one_based and len(bound.indices) == 1 and not bound.conditions:
-            index = bound.indices[0].id
-            size = index_range(index, self.context)
-            if size is not None:
-                bare = is_bare(index, bound.body)
-                last = self.box(size if bare else Chain((size, Number("1")), ("-",)), True)
-                return rf"_{{{self.box(bound.indices[0]).tex}={int(bare)}}}^{braced(last.tex.replace(' - ', '-'))}"
-        return f"_{braced(self.below(bound))}"
+        ends = limits(bound, self.context) if function in _HIGH else None
+        if ends is None:
+            return f"_{braced(self.below(bound))}"
+        first, last = (_small(self.box(end, True).tex) for end in ends)
+        return rf"_{{{self.box(bound.indices[0]).tex}={first}}}^{braced(last)}"
 
     def below(self, bound: Binder) -> str:
         """Indices and conditions below a sign."""
         listed, conditions = bound.limits()
+        limit = common_limit(bound, self.context)
+        if limit is not None:
+            indices = ",".join(self.box(i, True).tex for i in bound.indices)
+            return rf"0 \le {indices} < {_small(self.box(limit, True).tex)}"
         indices = ",".join(self.box(i, True).tex for i in listed)
         conditions_tex = [_small(self.box(c, True).tex) for c in conditions]
         if not conditions:
@@ -186,7 +192,7 @@ class CallPrinter(ABC):
         """A root with its bar."""
         if len(arguments) != 1:
             return None
-        inner = self.box(arguments[0], inline)
+        inner = self.box(arguments[0], inline or is_quotient(arguments[0]))
         return Box(rf"\sqrt{{{inner.tex}}}", SCRIPTED, inner.tall)
 
     def call_abs(self, arguments: Sequence[Node], inline: bool) -> Box:
@@ -277,6 +283,8 @@ class CallPrinter(ABC):
         if len(arguments) != 2:
             return None
         value, variable = arguments
+        if rank(value, self.context) == 0 and rank(variable, self.context) == 1 and not isinstance(value, _PLAIN):
+            return self.gradient(value, variable, inline)
         below = rf"\partial {held(self.box(variable, True), FACTOR)}"
         short = isinstance(value, (Name, Element, Call, Prime)) and not tall(value)
         if short:
@@ -289,6 +297,24 @@ class CallPrinter(ABC):
         sign = rf"\partial/{below}\," if inline else rf"\frac{{\partial}}{{{below}}}"
         box = Box(f"{sign} {inner}", FACTOR, not inline or body.tall)
         return Box(box.tex, FACTOR, box.tall, closed=box.tex if inner != body.tex else fenced(box))
+
+    def gradient(self, value: Node, variable: Node, inline: bool) -> Box:
+        """The gradient of what a formula in place gives."""
+        body = self.box(value, inline)
+        inner = fenced(body) if body.negative else held(body, FACTOR)
+        tex = rf"\nabla_{braced(self.box(variable, True).tex)} {inner}"
+        return Box(tex, FACTOR, body.tall, closed=fenced(Box(tex, FACTOR, body.tall)))
+
+    def call_concat(self, arguments: Sequence[Node], inline: bool) -> Box:
+        """Blocks side by side."""
+        return self.joined(arguments, inline)
+
+    def joined(self, blocks: Sequence[Node], inline: bool, dots: bool = False) -> Box:
+        """``[x; y]``, or ``[x_1; \\dots; x_n]``."""
+        boxes = [self.box(b, inline) for b in blocks]
+        tex = r"; \dots; " if dots else "; "
+        content = Box(tex.join(b.tex for b in boxes), CASES, any(b.tall for b in boxes))
+        return Box(fenced(content, "[", "]"), tall=content.tall)
 
     def call_vjp(self, arguments: Sequence[Node], inline: bool) -> Box | None:
         """The transposed Jacobian applied to the cotangent."""

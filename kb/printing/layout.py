@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from kb.errors import LanguageError
-from kb.parser import parse_expression
+from kb.printing.binders import ONE
 from kb.printing.glyphs import Context
 from kb.printing.ranks import is_row, product_rank, rank
 from kb.tree import (
@@ -19,13 +18,11 @@ from kb.tree import (
     Cases,
     Chain,
     Claim,
-    Comparison,
     Element,
     Name,
     Negative,
     Node,
     Number,
-    Power,
     Step,
     Transpose,
     walk,
@@ -73,8 +70,6 @@ class Signed:
 
 
 Item = Node | Product | Fraction | Floor | Modulo | Signed
-
-ONE = Number("1")
 
 
 @dataclass
@@ -252,122 +247,6 @@ def is_short(argument: Node) -> bool:
             return False
         leaves += isinstance(node, (Name, Number))
     return leaves <= 5
-
-
-@dataclass(frozen=True, slots=True)
-class Binder:
-    """A reduction over indices: its body, the indices it names, and the conditions on them."""
-
-    body: Node
-    indices: tuple[Name, ...]
-    conditions: tuple[Node, ...]
-
-    def limits(self) -> tuple[list[Name], list[Node]]:
-        """The indices that no condition introduces by itself, and all conditions."""
-        introduced = {side.id for c in self.conditions for side in _sides(c) if isinstance(side, Name)}
-        return [i for i in self.indices if i.id not in introduced], list(self.conditions)
-
-    def separates(self) -> bool:
-        """Whether a condition speaks about an index that is listed: "u such that ..."."""
-        listed = {i.id for i in self.limits()[0]}
-        return any(isinstance(n, Name) and n.id in listed for c in self.conditions for n in walk(c))
-
-
-def _sides(condition: Node) -> tuple[Node, ...]:
-    return (condition.left, condition.right) if isinstance(condition, Comparison) else ()
-
-
-_ALWAYS = {"sum", "mean", "prod", "argmax", "argmin", "logsumexp"}
-_SOMETIMES = {"max", "min", "concat"}
-
-
-def binder(call: Call, context: Context) -> Binder | None:
-    """The call as a reduction over indices, or None where it takes values (``max(0, z)``)."""
-    body, *rest = call.arguments or (ONE,)
-    indices = tuple(a for a in rest if isinstance(a, Name))
-    conditions = tuple(a for a in rest if not isinstance(a, Name))
-    if not indices and not conditions:
-        return None
-    reducer = context.kinds.get(call.function) == "reducer" or any(isinstance(c, Comparison) for c in conditions)
-    if call.function in _ALWAYS or reducer:
-        return Binder(body, indices, conditions)
-    if call.function in _SOMETIMES and not conditions and all(_binds(i.id, body, context) for i in indices):
-        return Binder(body, indices, conditions)
-    return None
-
-
-def _binds(index: str, body: Node, context: Context) -> bool:
-    if context.kinds.get(index) == "index":
-        return True
-    subscripts = (i for n in walk(body) if isinstance(n, Element) for i in n.indices)
-    return any(isinstance(n, Name) and n.id == index for i in subscripts for n in walk(i))
-
-
-def count(found: Binder, context: Context) -> Node | None:
-    """The number of terms of a reduction, where it is known: ``N``, ``k**2``, ``m*n``."""
-    counts = sizes(found, context)
-    if not counts:
-        return None
-    if len(counts) == 1:
-        return counts[0]
-    if all(c == counts[0] for c in counts):
-        return Power(counts[0], Number(str(len(counts))))
-    return Chain(tuple(counts), ("*",) * (len(counts) - 1))
-
-
-def sizes(found: Binder, context: Context) -> list[Node] | None:
-    """The number of values of each index, where that is known without counting."""
-    counts: list[Node] = []
-    for index in found.indices:
-        about = [c for c in found.conditions if any(isinstance(n, Name) and n.id == index.id for n in walk(c))]
-        match about:
-            case []:
-                size = index_range(index.id, context)
-            case [Comparison("<", Name(id), limit)] if id == index.id and not _mentions(limit, found.indices):
-                size = limit
-            case _:
-                size = None
-        if size is None:
-            return None
-        counts.append(size)
-    return counts
-
-
-def _mentions(node: Node, indices: tuple[Name, ...]) -> bool:
-    known = {i.id for i in indices}
-    return any(isinstance(n, Name) and n.id in known for n in walk(node))
-
-
-def index_range(index: str, context: Context) -> Node | None:
-    """The size of the dimension that an index runs over, where it is known."""
-    text = context.ranges.get(index)
-    if text is None:
-        return None
-    try:
-        return parse_expression(text)
-    except LanguageError:
-        return None
-
-
-def is_bare(index: str, body: Node) -> bool:
-    """Whether the index only ever stands alone as a subscript, so that counting from 1 is the same."""
-    total = sum(isinstance(n, Name) and n.id == index for n in walk(body))
-    alone = 0
-    for node in walk(body):
-        places: tuple[Node, ...] = ()
-        if isinstance(node, Element):
-            places = node.indices
-        elif isinstance(node, Call) and (node.function == "delta" or node.function in _ALWAYS | _SOMETIMES):
-            places = node.arguments if node.function == "delta" else node.arguments[1:]
-        alone += sum(isinstance(p, Name) and p.id == index for p in places)
-    return total == alone
-
-
-def merge_indices(element: Element) -> Element:
-    """``x[i][j]`` as ``x[i, j]``."""
-    while isinstance(element.base, Element):
-        element = Element(element.base.base, element.base.indices + element.indices)
-    return element
 
 
 def law_of(variable: Node, law: Node) -> Node:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from kb.errors import LanguageError
+from kb.printing.binders import Binder, binder, count, merge_indices
 from kb.printing.boxes import ATOM, CASES, FACTOR, LOGIC, PRODUCT, RELATION, SCRIPTED, SUM, Box, held
 from kb.printing.glyphs import (
     SUBSCRIPT_DIGITS,
@@ -17,7 +18,6 @@ from kb.printing.glyphs import (
 from kb.printing.layout import (
     HADAMARD,
     MATRIX,
-    Binder,
     Floor,
     Fraction,
     Item,
@@ -25,13 +25,10 @@ from kb.printing.layout import (
     Product,
     Signed,
     arrange,
-    binder,
     branches,
     context_of_targets,
     contexts_in_time,
-    count,
     law_of,
-    merge_indices,
 )
 from kb.printing.ranks import rank
 from kb.tree import (
@@ -97,6 +94,7 @@ class TextPrinter:
             return f"{held(self.box(statement.left), SUM)} {RELATIONS[statement.relation]} {shown}"
         target = TextPrinter(context_of_targets(statement, self.context))
         left = ", ".join(target.box(t).tex for t in statement.targets)
+        left = left if len(statement.targets) == 1 else f"({left})"
         return f"{left} {relation} {self.box(statement.value).tex}"
 
     def box(self, item: Item) -> Box:

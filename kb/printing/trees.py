@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from fractions import Fraction
 
 from kb import tree
@@ -77,6 +78,20 @@ def _decimal(value: Fraction) -> str | None:
             text = f"{scaled.numerator:0{digits + 1}d}"
             return f"{text[:-digits]}.{text[-digits:]}"
     return None
+
+
+def replaced(node: tree.Node, name: str, value: tree.Node) -> tree.Node:
+    """The tree with a value in place of a name, in subscripts too."""
+    if node == tree.Name(name):
+        return value
+    changed: dict[str, object] = {}
+    for part in fields(node):
+        child = getattr(node, part.name)
+        if isinstance(child, tree.Node):
+            changed[part.name] = replaced(child, name, value)
+        elif isinstance(child, tuple):
+            changed[part.name] = tuple(replaced(c, name, value) if isinstance(c, tree.Node) else c for c in child)
+    return replace(node, **changed)  # type: ignore[arg-type]  # fields of the node's own class
 
 
 def renamed(node: tree.Node, names: dict[str, str]) -> tree.Node:
