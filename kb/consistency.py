@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kb.errors import Fault, nearest
+from kb.glyphs import split_notation
 from kb.model import Entry, Objective, Symbol
 from kb.source import AT_KEY, shorten
 from kb.vocabulary import DOMAINS
@@ -20,6 +21,7 @@ def inconsistencies(entry: Entry) -> Iterator[Fault]:
             yield Fault(message, f"symbols.{symbol.name}.{key}".removesuffix("."), AT_KEY)
     yield from _role_faults(entry)
     yield from _name_faults(entry)
+    yield from _print_faults(entry)
     lists = {"aliases": entry.aliases, "tags": entry.tags, "related": entry.related, "sources": entry.sources}
     for field, words in (lists | {"differentiate": entry.differentiate}).items():
         for position, word in enumerate(words):
@@ -79,6 +81,15 @@ def _role_faults(entry: Entry) -> Iterator[Fault]:
         yield Fault("an objective says what it chooses; add 'objective: {minimize: [...]}'", field, AT_KEY)
 
 
+def _print_faults(entry: Entry) -> Iterator[Fault]:
+    if entry.time and entry.layer:
+        yield Fault("values belong to a time or to a layer; leave one of the two keys out", "layer", AT_KEY)
+    named = split_notation(entry.notation).arguments if entry.notation else ()
+    expected = tuple(a.name for a in entry.arguments)
+    if named and named != expected[: len(named)]:
+        yield Fault(f"calls pass {shorten(', '.join(expected), 300)}; name the arguments in that order", "notation")
+
+
 def _name_faults(entry: Entry) -> Iterator[Fault]:
     names = {symbol.name for symbol in entry.symbols}
     objective = entry.objective or Objective()
@@ -91,9 +102,8 @@ def _name_faults(entry: Entry) -> Iterator[Fault]:
         for position, name in enumerate(words):
             symbol = entry.symbol(name)
             if symbol is None:
-                yield Fault(
-                    f"no symbol is called {shorten(name)}{nearest(name[:MAX_WORD], names)}", f"{field}[{position}]"
-                )
+                hint = nearest(name[:MAX_WORD], names) or "; declare it, or remove it"
+                yield Fault(f"no symbol is called {shorten(name)}{hint}", f"{field}[{position}]")
             elif field == "differentiate" and not symbol.is_differentiable:
                 what = "an output" if symbol.role == "output" else f"of kind {symbol.kind}"
                 yield Fault(f"{name!r} is {what} and has no derivative; remove it", f"differentiate[{position}]")

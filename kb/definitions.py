@@ -11,14 +11,15 @@ from kb.index.affine import format_poly
 from kb.model import Entry
 from kb.parser import parse_expression, parse_statement
 from kb.printing.binders import counts_from_one
-from kb.printing.glyphs import Context
-from kb.printing.notation import names_for, with_ranges
+from kb.printing.glyphs import Context, split_name
+from kb.printing.notation import Calls, in_time, names_for, timeline, with_ranges
 from kb.printing.ranks import rank
+from kb.printing.written import written_out
 
 if TYPE_CHECKING:
     from kb.index.program import Program
 
-_RELATIONS = {"update": ("←", r"\leftarrow")}
+_RELATIONS = {True: ("←", r"\leftarrow"), False: ("=", "=")}
 
 
 def context_of(entry: Entry, entries: Mapping[str, Entry], program: Program | None = None) -> Context:
@@ -32,7 +33,10 @@ def context_of(entry: Entry, entries: Mapping[str, Entry], program: Program | No
         kinds=kinds,
         glyphs={s.name: s.glyph for s in entry.symbols if s.glyph},
         signatures=_Signatures(entries, entry),
+        calls=Calls(entry, entries),
+        time_index=timeline(entry),
     )
+    names = set(ranks)
     for statement in statements(entry):
         if isinstance(statement, tree.Step):
             for target in statement.targets:
@@ -40,6 +44,11 @@ def context_of(entry: Entry, entries: Mapping[str, Entry], program: Program | No
                 extra = len(target.indices) if isinstance(target, tree.Element) else 0
                 if isinstance(base, tree.Name) and base.id not in ranks:
                     ranks[base.id] = extra + rank(statement.value, context)
+                if isinstance(base, tree.Name):
+                    names.add(base.id)
+    if context.time_index is not None:
+        times = {n: split_name(n, timed=True).shift or 0 for n in sorted(names) if in_time(entry, n)}
+        context = replace(context, times=times)
     if program is None:
         return context
     shapes = {name: tuple(map(format_poly, tensor.shape)) for name, tensor in program.tensors.items()}
@@ -85,20 +94,30 @@ def statements(entry: Entry) -> list[tree.Step | tree.Claim]:
     return found or [parse_statement(claim.text) for claim in entry.claims[:1]]
 
 
-def definition_text(entry: Entry, context: Context) -> list[str]:
+def shown_statements(entry: Entry, context: Context, entries: Mapping[str, Entry]) -> list[tree.Step | tree.Claim]:
+    """The same, where calls that only pass names on are written out."""
+    found = statements(entry)
+    return [written_out(s, entries, context.ranks) if isinstance(s, tree.Step) else s for s in found]
+
+
+def definition_text(entry: Entry, context: Context, entries: Mapping[str, Entry]) -> list[str]:
     """One line for each step."""
     from kb.printing.text import text_lines
 
-    relation = _RELATIONS.get(entry.kind, ("=", "="))[0]
-    lines = text_lines(statements(entry), context, relation)
+    lines = text_lines(shown_statements(entry, context, entries), context, _relation(entry)[0])
     return [*_goal(entry), *lines]
 
 
-def definition_latex(entry: Entry, context: Context) -> str:
+def definition_latex(entry: Entry, context: Context, entries: Mapping[str, Entry]) -> str:
     """The steps below each other, aligned at their relation."""
     from kb.printing.latex import latex_lines
 
-    return latex_lines(statements(entry), context, _RELATIONS.get(entry.kind, ("=", "="))[1])
+    return latex_lines(shown_statements(entry, context, entries), context, _relation(entry)[1])
+
+
+def _relation(entry: Entry) -> tuple[str, str]:
+    """States change in place unless each has its time."""
+    return _RELATIONS[entry.kind == "update" and entry.time is None]
 
 
 def _goal(entry: Entry) -> list[str]:

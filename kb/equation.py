@@ -169,13 +169,13 @@ class Equation:
         """The definition in Unicode, one line for each step."""
         from kb.definitions import definition_text
 
-        return "\n".join(definition_text(self.entry, self.context))
+        return "\n".join(definition_text(self.entry, self.context, self.programs.entries))
 
     def latex(self) -> str:
         """The definition in LaTeX, without dollar signs."""
         from kb.definitions import definition_latex
 
-        return definition_latex(self.entry, self.context)
+        return definition_latex(self.entry, self.context, self.programs.entries)
 
     def formula_text(self, text: str) -> str:
         """A claim or a condition of the entry in Unicode."""

@@ -1,8 +1,12 @@
-"""Which TeX may set a symbol: a whitelist of control words, balanced, with no double scripts."""
+"""Which TeX may set a symbol: a whitelist of control words, balanced, with no double scripts.
+
+And how a call is written: ``D_{\\mathrm{KL}}(P || Q)``, TeX for the name and the arguments with what separates them.
+"""
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from kb.errors import nearest
 
@@ -66,4 +70,33 @@ def glyph_fault(text: str) -> tuple[str, int] | None:
             return f"this glyph is nested deeper than {MAX_DEPTH} levels; write it more simply", start
     if outer or waits:
         return "this glyph ends too early; close its braces, and write what its last command applies to", len(text)
+    return None
+
+
+class Notation(NamedTuple):
+    """How calls of an entry are written: TeX of the name, the arguments, what stands after each but the last."""
+
+    head: str
+    arguments: tuple[str, ...]
+    separators: tuple[str, ...]
+
+
+_SEPARATOR = re.compile(r"\s*(\|\||[,;|])\s*")
+
+
+def split_notation(text: str) -> Notation:
+    """The parts of ``'\\mathcal{N}(x; mu, v)'``; without parentheses commas separate the arguments."""
+    head, _, rest = text.partition("(")
+    pieces = _SEPARATOR.split(rest.strip().removesuffix(")").strip())
+    return Notation(head.strip(), tuple(p for p in pieces[::2] if p), tuple(pieces[1::2]))
+
+
+def notation_fault(text: str) -> tuple[str, int] | None:
+    """Why calls cannot be written in that way, and the offset of the reason; None if they can."""
+    head, opening, rest = text.partition("(")
+    refused = glyph_fault(head.rstrip())
+    if refused:
+        return refused
+    if opening and not re.fullmatch(r"\s*[A-Za-z]\w*(\s*(\|\||[,;|])\s*[A-Za-z]\w*)*\s*\)", rest, re.ASCII):
+        return "in parentheses stand the names of the arguments, with , ; | or || between them", len(head)
     return None

@@ -95,6 +95,9 @@ class Entry:
     kinks: tuple[str, ...] = ()
     differentiate: tuple[str, ...] = ()
     objective: Objective | None = None
+    notation: str | None = None
+    time: str | None = None
+    layer: str | None = None
     aliases: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     frameworks: tuple[tuple[str, str], ...] = ()

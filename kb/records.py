@@ -29,7 +29,19 @@ MAX_FAULTS = 200
 MAX_COMPARISONS = 20_000
 _HERE = os.path.dirname(os.path.abspath(__file__))
 # What decides how a file is read; a change of any of them makes every cache stale.
-_CODE = ("composer", "consistency", "errors", "glyphs", "model", "parser", "records", "schema", "source", "vocabulary")
+_CODE = (
+    "composer",
+    "consistency",
+    "errors",
+    "fields",
+    "glyphs",
+    "model",
+    "parser",
+    "records",
+    "schema",
+    "source",
+    "vocabulary",
+)
 
 
 @dataclass(frozen=True)

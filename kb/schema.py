@@ -1,168 +1,49 @@
 """Records that mirror the YAML of one entry, and every fault of it in plain words.
 
-The only module that imports pydantic; import it only where a file has to be checked.
+With kb.fields the only module that imports pydantic; import it only where a file has to be checked.
 """
 
 from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Collection, Iterator
-from typing import Annotated, Any, NoReturn, get_args
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from kb.consistency import inconsistencies
-from kb.errors import CatalogueError, Fault, LanguageError, nearest
-from kb.glyphs import glyph_fault
+from kb.errors import CatalogueError, Fault, LanguageError
+from kb.fields import (
+    MAX_ID,
+    Alias,
+    Argument,
+    Arxiv,
+    Decimal,
+    Doi,
+    Dotted,
+    Empty,
+    Glyph,
+    Id,
+    Line,
+    Name,
+    Notation,
+    Outside,
+    Size,
+    Source,
+    Text,
+    Url,
+    Word,
+    Year,
+    choice,
+    near,
+    what_is,
+)  # fmt: skip
 from kb.model import Entry, Kind, NamedClaim, Objective, Reference, Role, Symbol, SymbolKind
 from kb.parser import check_name
-from kb.source import AT_KEY, Data, Number, shorten, yaml_number
+from kb.source import AT_KEY, Data, Number, shorten
 from kb.vocabulary import DOMAINS
-
-MAX_ID = 64
-MAX_TEXT = 10_000
-MAX_DIGITS = 100
-MAX_EXPONENT = 1_000
-# Besides control characters: line separators, and the marks that reverse the direction of the text after them.
-_CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
-)
-
-
-def fail(message: str, start: int = 0) -> NoReturn:
-    """Raise what pydantic collects; ``start`` is a character offset into the text."""
-    raise PydanticCustomError("eqkb", "{message}", {"message": message, "start": start})
-
-
-def _text(value: str) -> str:
-    bad = _CONTROL.search(value)
-    if bad:
-        fail(f"the control character U+{ord(bad.group()):04X} cannot stand in a text; remove it", bad.start())
-    if not value.strip():
-        fail("this text is empty; write one, or leave the key out")
-    return value.rstrip()
-
-
-def _line(value: str) -> str:
-    if "\n" in value.strip():
-        fail("this is one line; join the lines", value.index("\n"))
-    return value.strip()
-
-
-def _choice(known: Collection[str], what: str) -> BeforeValidator:
-    def check(value: Any) -> Any:
-        if isinstance(value, str) and value not in known:
-            hint = near(value, known) or f"; one of {', '.join(known)}"
-            fail(f"{shorten(value)} is not a {what}{hint}")
-        return value
-
-    return BeforeValidator(check)
-
-
-def _pattern(pattern: str, what: str, example: str) -> AfterValidator:
-    compiled = re.compile(pattern)
-
-    def check(value: str) -> str:
-        if not compiled.fullmatch(value):
-            fail(f"{shorten(value)} is not {what}; write it like {example}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _name(value: str) -> str:
-    try:
-        return check_name(value)
-    except LanguageError as error:
-        fail(error.message, error.start)
-
-
-def _size(value: Any) -> Any:
-    if isinstance(value, Number):
-        if not value.text.isdigit():
-            fail(f"a size is a whole number or a dimension, not {value.text}")
-        return value.text
-    return value
-
-
-def _number(value: Any) -> str:
-    """The decimal text of a number; everything else is refused with the way to write it."""
-    if isinstance(value, Number):
-        exponent = re.search(r"[eE]([-+][0-9]+)", value.text)
-        if len(value.text) > MAX_DIGITS or (exponent and abs(int(exponent.group(1))) > MAX_EXPONENT):
-            fail(f"a number of more than {MAX_DIGITS} digits, or with an exponent above {MAX_EXPONENT:,}; round it")
-        return value.text
-    if isinstance(value, str) and value.strip() not in ("oo", "-oo"):
-        written = yaml_number(value)
-        if written is not None and written == value:
-            fail(f"{shorten(value)} in quotes is text, and a number belongs here; leave out the quotes")
-        if written is not None:
-            fail(f"YAML reads {shorten(value)} as text, and a number belongs here; write {written}")
-        fail(f"{shorten(value)} is not a number; write a decimal number such as 0.5")
-    if isinstance(value, str):
-        fail(f"{value.strip()} is not a finite number; write a decimal number such as 0.5")
-    fail(f"{_what(value)} where a number belongs; write a decimal number such as 0.5")
-
-
-def _outside(value: Any) -> str:
-    if _number(value).strip("0.") not in ("", "-"):
-        fail(
-            f"{value.text if isinstance(value, Number) else value} outside an array; only 0 is known: write outside: 0"
-        )
-    return "0"
-
-
-def _year(value: Any) -> int:
-    if isinstance(value, Number) and re.fullmatch(r"1[0-9]{3}|20[0-9]{2}", value.text):
-        return int(value.text)
-    shown = value.text if isinstance(value, Number) else shorten(value) if isinstance(value, str) else _what(value)
-    fail(f"{shown} is not a year; write four digits without quotes, such as 2017")
-
-
-def _argument(value: str) -> str:
-    match = re.fullmatch(r"\s*([^\[\s]+)\s*(\[[^\[\]]+\])?\s*", value)
-    if not match:
-        fail(f"{shorten(value)} is not an argument; write a name, with its sizes if it is an array: x or 'x[n]'")
-    _name(match.group(1))
-    return value
-
-
-def _glyph(value: str) -> str:
-    refused = glyph_fault(value)
-    if refused:
-        fail(*refused)
-    return value
-
-
-Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_text)]
-Line = Annotated[str, Field(max_length=300), AfterValidator(_text), AfterValidator(_line)]
-Size = Annotated[str, Field(max_length=300), BeforeValidator(_size), AfterValidator(_text), AfterValidator(_line)]
-Name = Annotated[Line, AfterValidator(_name)]
-Alias = Annotated[Line, _pattern(r"[^\W_][\w +'().-]{0,63}", "an alias", "softargmax (at most 64 characters)")]
-Id = Annotated[Line, _pattern(r"[a-z][a-z0-9_]{0,63}", "an id", "log_softmax")]
-Word = Annotated[Line, _pattern(r"[a-z][a-z0-9_-]{0,63}", "a topic", "activations: small letters, digits, '_' and '-'")]
-Dotted = Annotated[
-    Line, _pattern(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", "a name in a framework", "torch.nn.functional.softmax")
-]
-Source = Annotated[Line, _pattern(r"[A-Za-z][\w-]*/[\w.-]+", "a source", "hundred/4 (document/item)")]
-Doi = Annotated[Line, _pattern(r"10\.\d{4,9}/[^\s\\{}<>\"^`|]+", "a DOI", "10.1109/5.771073, without https://doi.org/")]
-Arxiv = Annotated[
-    Line,
-    _pattern(
-        r"\d{4}\.\d{4,5}(v\d+)?|[a-z-]+(\.[A-Z]{2})?/\d{7}(v\d+)?", "an arXiv identifier", "'1706.03762' (in quotes)"
-    ),
-]
-Url = Annotated[
-    Line,
-    _pattern(
-        r'https?://[A-Za-z0-9.-]+(:\d{1,5})?([/?#][^\s\\{}<>"^`|]*)?',
-        "a web address",
-        "https://arxiv.org/abs/1706.03762",
-    ),
-]
-Decimal = Annotated[str, BeforeValidator(_number)]
 
 
 class Record(BaseModel):
@@ -175,15 +56,15 @@ class SymbolRecord(Record):
     """``symbols.z``."""
 
     shape: list[Size] = Field(default_factory=list)
-    kind: Annotated[str, _choice(get_args(SymbolKind), "kind of symbol")] = "real"
-    domain: Annotated[str, _choice(tuple(DOMAINS), "domain")] = "real"
-    role: Annotated[str, _choice(get_args(Role), "role")] = "input"
+    kind: Annotated[str, choice(get_args(SymbolKind), "kind of symbol")] = "real"
+    domain: Annotated[str, choice(tuple(DOMAINS), "domain")] = "real"
+    role: Annotated[str, choice(get_args(Role), "role")] = "input"
     default: Decimal | None = None
-    outside: Annotated[str, BeforeValidator(_outside)] | None = None
+    outside: Outside | None = None
     classes: Size | None = None
-    arguments: list[Annotated[Line, AfterValidator(_argument)]] = Field(default_factory=list)
+    arguments: list[Argument] = Field(default_factory=list)
     instance: Text | None = None
-    glyph: Annotated[Line, AfterValidator(_glyph)] | None = None
+    glyph: Glyph | None = None
     about: Text = ""
 
 
@@ -200,7 +81,7 @@ class ReferenceRecord(Record):
 
     title: Line
     authors: list[Line] = Field(default_factory=list)
-    year: Annotated[int, BeforeValidator(_year)] | None = None
+    year: Year | None = None
     venue: Line = ""
     doi: Doi | None = None
     arxiv: Arxiv | None = None
@@ -219,7 +100,7 @@ class EntryRecord(Record):
     """One entry."""
 
     name: Line
-    kind: Annotated[str, _choice(get_args(Kind), "kind")] = "definition"
+    kind: Annotated[str, choice(get_args(Kind), "kind")] = "definition"
     topic: Word
     about: Text
     symbols: Annotated[dict[str, SymbolRecord], Field(min_length=1)]
@@ -229,6 +110,9 @@ class EntryRecord(Record):
     kinks: list[Text] = Field(default_factory=list)
     differentiate: list[Name] = Field(default_factory=list)
     objective: ObjectiveRecord | None = None
+    notation: Notation | None = None
+    time: Name | None = None
+    layer: Name | None = None
     aliases: list[Alias] = Field(default_factory=list)
     tags: list[Line] = Field(default_factory=list)
     frameworks: dict[str, Dotted] = Field(default_factory=dict)
@@ -246,29 +130,13 @@ _RECORDS: dict[str, type[Record]] = {
 }
 
 
-class _Empty:
-    """What stands for a key without a value, so that it is never taken for a key left out."""
-
-
 def _filled(value: Data) -> Any:
     """The same data with its gaps marked."""
     if isinstance(value, dict):
         return {key: _filled(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_filled(item) for item in value]
-    return _Empty() if value is None else value
-
-
-def near(word: str, known: Collection[str]) -> str:
-    """A clause with the known words nearest to ``word``; long words have none."""
-    return nearest(word, set(known)) if len(word) <= MAX_ID else ""
-
-
-def _what(value: object) -> str:
-    if isinstance(value, _Empty):
-        return "nothing stands"
-    kinds: dict[type, str] = {bool: "true or false", Number: "a number", list: "a list", dict: "a mapping", str: "text"}
-    return kinds.get(type(value), "something else")
+    return Empty() if value is None else value
 
 
 def _field(location: tuple[int | str, ...]) -> str:
@@ -280,7 +148,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _not_text(value: object) -> str:
-    if isinstance(value, _Empty):
+    if isinstance(value, Empty):
         return "nothing is written here; write a text, or leave the key out"
     if isinstance(value, Number):
         return f"a number where text belongs; put it in quotes: '{value.text[:40]}'"
@@ -289,7 +157,7 @@ def _not_text(value: object) -> str:
         return f"YAML reads {word} as a truth value, and text belongs here; put it in quotes: '{word}'"
     if isinstance(value, dict):
         return "a mapping where text belongs; put a text that contains ': ' or braces in quotes"
-    return f"{_what(value)} where text belongs; put a text that contains brackets in quotes"
+    return f"{what_is(value)} where text belongs; put a text that contains brackets in quotes"
 
 
 def _message(error: ErrorDetails) -> tuple[str, int]:
@@ -310,19 +178,19 @@ def _message(error: ErrorDetails) -> tuple[str, int]:
         case "string_too_long":
             return f"this text is longer than {context['max_length']:,} characters; shorten or split it", 0
         case "bool_type":
-            return f"{_what(value)} where true or false belongs; write true or false, without quotes", 0
+            return f"{what_is(value)} where true or false belongs; write true or false, without quotes", 0
         case "list_type":
             example = (
                 f", in brackets: [{value}]"
                 if isinstance(value, str) and len(value) < 40 and value.isprintable()
                 else ": [a, b]"
             )
-            return (f"{_what(value)} where a list belongs; write a list{example}"), 0
+            return (f"{what_is(value)} where a list belongs; write a list{example}"), 0
         case "model_type" | "dict_type" | "model_attributes_type":
             example = (
                 "{shape: [n], about: ...}" if location[0] == "symbols" and len(location) > 1 else "'key: value' lines"
             )
-            return f"{_what(value)} where a mapping belongs; write {example}", 0
+            return f"{what_is(value)} where a mapping belongs; write {example}", 0
         case "too_short":
             return f"{last!r} is empty; write at least one item", 0
         case kind:
@@ -362,7 +230,7 @@ def to_entry(entry_id: str, data: Data, origin: str = "") -> Entry:
     if refused:
         faults.append(Fault(refused, "", AT_KEY))
     if not isinstance(data, dict):
-        what = "nothing" if data is None else _what(data)
+        what = "nothing" if data is None else what_is(data)
         raise CatalogueError(
             [*faults, Fault(f"{what} where an entry belongs; write its keys below the id", "", AT_KEY)]
         )
@@ -418,6 +286,9 @@ def _entry(entry_id: str, record: EntryRecord, origin: str) -> Entry:
         kinks=tuple(record.kinks),
         differentiate=tuple(record.differentiate),
         objective=_objective(objective) if objective else None,
+        notation=record.notation,
+        time=record.time,
+        layer=record.layer,
         aliases=tuple(record.aliases),
         tags=tuple(record.tags),
         frameworks=tuple(record.frameworks.items()),

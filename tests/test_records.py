@@ -40,6 +40,8 @@ full:
   name: Füll
   kind: objective
   topic: tests
+  notation: '\\mathcal{F}'
+  time: t
   about: "Text with \\"quotes\\" and 𝛼"
   aliases: [other, Third name]
   tags: [a, b]
@@ -110,7 +112,7 @@ def test_every_field_survives_the_cache(write: Write, cache: Path) -> None:
     assert again["full"].origin == fresh["full"].origin
     for name in Entry.__dataclass_fields__:
         assert type(getattr(again["full"], name)) is type(getattr(fresh["full"], name))
-        assert name in ("origin", "id") or getattr(fresh["full"], name) != getattr(Entry("x", "y"), name), name
+        assert name in ("origin", "id", "layer") or getattr(fresh["full"], name) != getattr(Entry("x", "y"), name), name
     assert hash(again["full"]) == hash(fresh["full"])
 
 
@@ -185,7 +187,7 @@ def test_from_the_cache_nothing_heavy_is_imported(write: Write) -> None:
     path = write(FULL)
     assert probe(path) == "2 pydantic yaml"
     assert probe(path) == "2"
-    assert probe(path, "locate") == f"2\n{path}:14:16: full.define[0]"
+    assert probe(path, "locate") == f"2\n{path}:16:16: full.define[0]"
 
 
 def is_cached(path: Path, monkeypatch: pytest.MonkeyPatch) -> bool:

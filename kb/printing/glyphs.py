@@ -154,7 +154,7 @@ def _parts(name: str, context: Context) -> NameParts:
 def _shift(name: str, parts: NameParts, context: Context) -> int | None:
     if context.time_index is None:
         return None
-    return parts.shift if parts.shift is not None else context.times.get(name)
+    return context.times.get(name, parts.shift)
 
 
 def _time(index: str, shift: int, minus: str) -> str:

@@ -7,10 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 
+from kb.glyphs import split_notation
 from kb.printing.binders import Binder, binder, common_limit, count, limits, span
 from kb.printing.boxes import ATOM, CASES, FACTOR, PRODUCT, SCRIPTED, SUM, Box, fenced, held
 from kb.printing.glyphs import Context, braced, is_letter, split_name, symbol_latex
-from kb.printing.layout import Item, is_quotient, is_short, law_of, tall
+from kb.printing.layout import Item, is_quotient, is_short, law_of, separators_of, tall
 from kb.printing.ranks import rank
 from kb.tree import Array, Call, Element, Name, Node, Power, Prime
 from kb.vocabulary import BUILT_IN, FUNCTIONS
@@ -29,6 +30,7 @@ _POWERED = {"sin", "cos", "tan", "sinh", "cosh", "tanh"}
 _LONG_CONDITION = 34
 _BARS = (r"\lvert", r"\lVert", r"\left\lvert", r"\left\lVert")
 _PLAIN = (Name, Element)
+_SEPARATORS = {",": ", ", ";": r";\, ", "|": r" \mid ", "||": r" \,\Vert\, "}
 
 
 class CallPrinter(ABC):
@@ -56,7 +58,7 @@ class CallPrinter(ABC):
     def function(self, name: str) -> str:
         """TeX of a function's name."""
         if name in self.context.calls and name not in BUILT_IN:
-            return self.context.calls[name]
+            return split_notation(self.context.calls[name]).head
         if name in ("max", "min"):
             return f"\\{name}"
         if name in FUNCTIONS and FUNCTIONS[name].latex.startswith("\\") and name not in ("sqrt", "floor"):
@@ -65,11 +67,21 @@ class CallPrinter(ABC):
             return symbol_latex(name, self.context)
         return rf"\operatorname{{{'-'.join(w for w in name.split('_') if w)}}}"
 
-    def applied(self, function: str, arguments: Sequence[Node], inline: bool, rest: bool = False) -> Box:
+    def applied(
+        self,
+        function: str,
+        arguments: Sequence[Node],
+        inline: bool,
+        rest: bool = False,
+        separators: Sequence[str] = (),
+    ) -> Box:
         """``f(a, b)``."""
         boxes = [self.box(a, inline or is_quotient(a)) for a in arguments]
         texts = [b.tex for b in boxes] + ([r"\dots"] if rest else [])
-        content = Box(", ".join(texts), SUM, any(b.tall for b in boxes))
+        signs = [_SEPARATORS[s] for s in separators][: len(texts) - 1]
+        signs += [", "] * (len(texts) - 1 - len(signs))
+        shown = "".join(map("".join, zip(texts, [*signs, ""], strict=True)))
+        content = Box(shown, SUM, any(b.tall for b in boxes))
         gap = r"\!" if content.tall else ""
         return Box(f"{function}{gap}{fenced(content)}", ATOM, content.tall)
 
@@ -84,7 +96,8 @@ class CallPrinter(ABC):
             return found
         if call.function in FUNCTIONS and FUNCTIONS[call.function].latex.startswith("\\") and len(call.arguments) == 1:
             return self.elementary(call.function, call.arguments[0], inline)
-        return self.applied(self.function(call.function), call.arguments, inline, call.rest)
+        separators = separators_of(call.function, self.context)
+        return self.applied(self.function(call.function), call.arguments, inline, call.rest, separators)
 
     def elementary(self, name: str, argument: Node, inline: bool) -> Box:
         """``\\log x`` without parentheses where nothing can be misread."""
@@ -336,9 +349,15 @@ class CallPrinter(ABC):
         body, variable, *law = arguments
         below = self.box(variable, True).tex
         if law:
-            below += rf" \sim {_small(self.box(law_of(variable, law[0]), True).tex)}"
+            below += rf" \sim {_small(self.law(law_of(variable, law[0])))}"
         inner = self.box(body, inline)
         return Box(rf"\mathbb{{E}}_{{{below}}}{fenced(inner, '[', ']')}", tall=inner.tall)
+
+    def law(self, law: Node) -> str:
+        """A distribution; the variable that it is about is left out, and the sign after that with it."""
+        if isinstance(law, Call) and (separators := separators_of(law.function, self.context)):
+            return self.applied(self.function(law.function), law.arguments, True, separators=separators[1:]).tex
+        return self.box(law, True).tex
 
     def call_integral(self, arguments: Sequence[Node], inline: bool) -> Box | None:
         """An integral with its limits."""

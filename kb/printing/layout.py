@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from kb.glyphs import split_notation
 from kb.printing.binders import ONE
 from kb.printing.glyphs import Context
 from kb.printing.ranks import is_row, product_rank, rank
@@ -27,6 +28,7 @@ from kb.tree import (
     Transpose,
     walk,
 )
+from kb.vocabulary import BUILT_IN
 
 SCALAR, HADAMARD, MATRIX = "scalar", "hadamard", "matrix"
 
@@ -257,6 +259,12 @@ def law_of(variable: Node, law: Node) -> Node:
         case Call(function, (first, *rest)) if first == variable:
             return Call(function, tuple(rest)) if rest else Name(function)
     return law
+
+
+def separators_of(function: str, context: Context) -> tuple[str, ...]:
+    """What stands between the arguments of an entry that has a notation; commas elsewhere."""
+    known = function in context.calls and function not in BUILT_IN
+    return split_notation(context.calls[function]).separators if known else ()
 
 
 def branches(cases: Cases) -> tuple[list[tuple[Node, Node]], Node]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kb import tree
+from kb.glyphs import split_notation
 from kb.index.affine import Poly, format_poly
 from kb.index.nodes import Bind, Fn, Pick, Read, reads, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step
 from kb.model import Entry
 from kb.parser import parse_statement
-from kb.printing.glyphs import Context, symbol_latex
+from kb.printing.glyphs import Context, Glyph, glyph_latex, split_name, split_scripts, symbol_latex
 from kb.printing.matrix import matrix_notation
 from kb.printing.names import Names, poly_tree
 from kb.printing.reify import reify
 from kb.printing.trees import element
+from kb.printing.written import written_out
 
 if TYPE_CHECKING:
     from kb.programs import Programs
@@ -74,13 +76,73 @@ def context_for(entry: Entry, program: Program, programs: Programs | None = None
             kinds[symbol.name] = symbol.kind
         if symbol.kind == "function":
             kinds |= {symbol.name + "_prime" * n: "function" for n in (1, 2)}
-    return Context(ranks, _glyphs(entry, program), kinds, signatures=_signatures(entry, programs))
+    timed = timeline(entry)
+    return Context(
+        ranks,
+        _glyphs(entry, program),
+        kinds,
+        signatures=_signatures(entry, programs),
+        calls=Calls(entry, programs.entries) if programs is not None else {},
+        time_index=timed,
+        times=_times(entry, program) if timed else {},
+    )
+
+
+def timeline(entry: Entry) -> str | None:
+    """The index of the time or the layer that the values of an entry belong to."""
+    return entry.time or entry.layer
+
+
+def in_time(entry: Entry, name: str) -> bool:
+    """Whether the value of that name is one of many along the entry's time or layers."""
+    symbol = entry.symbol(name)
+    if symbol is None or symbol.kind != "real":
+        return symbol is None
+    return symbol.role != "hyperparameter" and (symbol.role != "parameter" or entry.layer is not None)
+
+
+def _times(entry: Entry, program: Program) -> dict[str, int]:
+    """When each value is of: incoming states of the time before, what is named so of its own."""
+    times: dict[str, int] = {}
+    for name in [*program.tensors, *(s.name for s in entry.symbols)]:
+        base = _base(name)
+        symbol = entry.symbol(base)
+        own = split_name(base, timed=True).shift if symbol is not None else None
+        if in_time(entry, base):
+            times[name] = -1 if symbol is not None and symbol.role == "state" else own or 0
+    return times
+
+
+def _sign(glyph: Glyph) -> tuple[str, tuple[str, ...]]:
+    """What tells symbols apart; a power does not."""
+    return glyph.base, glyph.subscripts
+
+
+class Calls(Mapping[str, str]):
+    """How the calls of entries are written, for those that say so and where their sign has no other meaning."""
+
+    def __init__(self, entry: Entry, entries: Mapping[str, Entry]) -> None:
+        self._entries = entries
+        context = Context(glyphs={s.name: s.glyph for s in entry.symbols if s.glyph})
+        self._taken = {_sign(glyph_latex(s.name, context)) for s in entry.symbols}
+
+    def __getitem__(self, entry_id: str) -> str:
+        notation = self._entries[entry_id].notation
+        if notation is None or _sign(split_scripts(split_notation(notation).head)) in self._taken:
+            raise KeyError(entry_id)
+        return notation
+
+    def __iter__(self) -> Iterator[str]:
+        return (i for i in self._entries if i in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _glyphs(entry: Entry, program: Program) -> dict[str, str]:
     """Declared glyphs, those of new states, and those of cotangents and tangents of both."""
     glyphs = {s.name: s.glyph for s in entry.symbols if s.glyph}
-    for public, held in _states(entry, program):
+    for public, held in _states(entry, program) if timeline(entry) is None else ():
         glyphs[held] = f"{glyphs.get(public) or symbol_latex(public)}^{{+}}"
     names = {*program.tensors, *(f"{name}_{mark}" for name in glyphs for mark in ("bar", "dot"))}
     marked = {name: found for name in sorted(names) if (found := _DERIVED.fullmatch(name)) and found["base"] in glyphs}
@@ -122,12 +184,14 @@ def with_ranges(context: Context, names: Names) -> Context:
     return replace(context, ranges={name: min(sizes) for name, sizes in names.ranges.items() if len(sizes) == 1})
 
 
-def authored(entry: Entry) -> dict[str, list[tree.Step]]:
+def authored(entry: Entry, program: Program, entries: Mapping[str, Entry]) -> dict[str, list[tree.Step]]:
     """The steps as the entry states them, by the names that they set; an update's are shown from index form."""
     found: dict[str, list[tree.Step]] = {}
+    ranks = {name: len(tensor.shape) for name, tensor in program.tensors.items()}
     for text in entry.define if entry.kind != "update" else ():
         statement = parse_statement(text)
         if isinstance(statement, tree.Step):
+            statement = written_out(statement, entries, ranks)
             for target in statement.targets:
                 base = target.base if isinstance(target, tree.Element) else target
                 if isinstance(base, tree.Name):
@@ -147,7 +211,7 @@ def borrowed(step: AnyStep, entry: Entry, programs: Programs | None) -> tree.Ste
         if callee == entry.id or program is None:
             continue
         own = [s for s in program.definitions(step.name) if isinstance(s, Step)]
-        for statement in authored(programs.entries[callee]).get(step.name, ()):
+        for statement in authored(programs.entries[callee], program, programs.entries).get(step.name, ()):
             same = len(own) == 1 and _operations(own[0]) == _operations(step)
             if same and isinstance(statement.targets[0], tree.Name) and tree.names(statement.value) == step.inputs:
                 return statement

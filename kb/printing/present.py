@@ -286,7 +286,8 @@ class _Presenter:
 
         Also those among them that it does not state.
         """
-        written, stated = authored(self.entry), stated_names(self.entry, self.program)
+        entries = self.programs.entries if self.programs is not None else {}
+        written, stated = authored(self.entry, self.program, entries), stated_names(self.entry, self.program)
         defined = {s.name for s in self.program.steps}
         wanted = {n for line in lines for n in tree.names(line.right)} & defined
         found: list[tree.Step] = []

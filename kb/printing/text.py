@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from kb.errors import LanguageError
+from kb.glyphs import split_notation
 from kb.printing.binders import Binder, binder, count, merge_indices
 from kb.printing.boxes import ATOM, CASES, FACTOR, LOGIC, PRODUCT, RELATION, SCRIPTED, SUM, Box, held
 from kb.printing.glyphs import (
@@ -29,6 +30,7 @@ from kb.printing.layout import (
     context_of_targets,
     contexts_in_time,
     law_of,
+    separators_of,
 )
 from kb.printing.ranks import rank
 from kb.tree import (
@@ -55,6 +57,7 @@ from kb.vocabulary import BUILT_IN
 __all__ = ["Context", "symbol_text", "text", "text_lines"]
 
 RELATIONS = {"==": "=", "!=": "≠", "<=": "≤", ">=": "≥", "<": "<", ">": ">"}
+_SEPARATORS = {",": ", ", ";": "; ", "|": " | ", "||": " ‖ "}
 _SIGNS = {"sum": "Σ", "prod": "Π", "max": "max", "min": "min", "argmax": "argmax", "argmin": "argmin"}
 
 
@@ -237,7 +240,7 @@ class TextPrinter:
     def function(self, name: str) -> str:
         """A function's name; a symbol's own glyph, an entry's id as it is."""
         if name in self.context.calls and name not in BUILT_IN:
-            return tex_to_text(self.context.calls[name]) or name
+            return tex_to_text(split_notation(self.context.calls[name]).head) or name
         if name in self.context.glyphs or name in self.context.kinds or name in ("Phi", "Gamma"):
             return symbol_text(name, self.context)
         return name
@@ -251,8 +254,16 @@ class TextPrinter:
         found = own(call.arguments) if own is not None else None
         if isinstance(found, Box):
             return found
-        shown = [self.listed(call.arguments)] if call.arguments else []
-        return Box(f"{self.function(call.function)}({', '.join(shown + (['…'] if call.rest else []))})")
+        return self.applied(call, separators_of(call.function, self.context))
+
+    def applied(self, call: Call, separators: Sequence[str]) -> Box:
+        """``f(a, b)``."""
+        boxes = [self.box(a) for a in call.arguments]
+        shown = [held(b, LOGIC) if len(boxes) > 1 else b.tex for b in boxes] + (["…"] if call.rest else [])
+        signs = [_SEPARATORS[s] for s in separators][: len(shown) - 1]
+        signs += [", "] * (len(shown) - 1 - len(signs))
+        inner = "".join(map("".join, zip(shown, [*signs, ""], strict=True)))
+        return Box(f"{self.function(call.function)}({inner})")
 
     def reduction(self, function: str, bound: Binder) -> Box:
         """``Σ_k exp(z[k])`` and its kin."""
@@ -372,7 +383,9 @@ class TextPrinter:
         body, variable, *law = arguments
         below = self.box(variable).tex
         if law:
-            below += f"∼{self.box(law_of(variable, law[0])).tex}"
+            found = law_of(variable, law[0])
+            separators = separators_of(found.function, self.context)[1:] if isinstance(found, Call) else ()
+            below += "∼" + (self.applied(found, separators) if isinstance(found, Call) else self.box(found)).tex
         return Box(f"E_{{{below}}}[{self.box(body).tex}]")
 
     def call_integral(self, arguments: Sequence[Node]) -> Box | None:
