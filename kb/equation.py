@@ -11,6 +11,7 @@ from kb.errors import CatalogueError, Fault, NotDifferentiable, NotFound, neares
 from kb.model import Entry, Reference, Symbol
 
 if TYPE_CHECKING:
+    from kb.derivation import Derivation
     from kb.index.program import Program
     from kb.programs import Programs
 
@@ -204,6 +205,13 @@ class Equation:
     def derivative(self, symbol: str) -> Derivative:
         """The partial derivative in index form."""
         return Derivative(self, "partial", self.require_differentiable([symbol]))
+
+    def derivation(self, symbol: str) -> Derivation:
+        """The way from the definition to the partial derivative, rule by rule, every line checked by numbers."""
+        from kb.derivation import derivation
+
+        (name,) = self.require_differentiable([symbol])
+        return derivation(self.entry, self.program, name, self.programs)
 
     def jacobian(self, symbol: str) -> Derivative:
         """The Jacobian: output shape, then symbol shape."""

@@ -310,7 +310,7 @@ def test_version_and_help_succeed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_command_and_every_option_has_help() -> None:
     (commands,) = [a for a in _parser()._actions if hasattr(a, "choices") and isinstance(a.choices, dict)]
     assert commands.choices is not None
-    names = ["list", "search", "show", "latex", "diff", "code", "cheatsheet", "check", "validate", "build"]
+    names = ["list", "search", "show", "latex", "diff", "derive", "code", "cheatsheet", "check", "validate", "build"]
     assert list(commands.choices) == names
     for parser in commands.choices.values():
         assert parser.description

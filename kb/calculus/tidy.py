@@ -36,11 +36,15 @@ from kb.index.nodes import (
 )
 from kb.index.program import Program, Step
 
+# What the rules are called.
+FOLDING = "folding into names"
+FACTORING = "common factor"
+SPLITTING = "linearity"
 _SMALL = 400
 
 
 class Tidy:
-    """Tidies expressions in the names of a program."""
+    """Tidies expressions in the names of a program; ``applied`` collects what its rules are called."""
 
     def __init__(self, program: Program, fold: bool = True) -> None:
         count = Counter(s.name for s in program.steps)  # what is added to later is not what its first step says
@@ -48,6 +52,7 @@ class Tidy:
         self.patterns = [_Pattern(s) for s in steps if _is_worth_a_name(s.expr)]
         self.cache: dict[Expr, Expr] = {}
         self.visible: set[str] | None = None
+        self.applied: dict[str, None] = {}
 
     def show(self, names: set[str]) -> None:
         """From here on fold only into these names: a step cannot use what comes after it."""
@@ -71,15 +76,24 @@ class Tidy:
     def _visit(self, expr: Expr) -> Expr:
         folded = self.fold(expr)
         if folded is not None:
+            self.applied.setdefault(FOLDING)
             return self.visit(folded) if folded != expr else folded
         rebuilt: Expr = build.rebuild(expr, self.inner)
         if rebuilt != expr:
             folded = self.fold(rebuilt)
             if folded is not None:
+                self.applied.setdefault(FOLDING)
                 return folded
-        for rule in (self.reciprocal, factor, positive_first, self.split):
+        for rule, name in (
+            (self.reciprocal, FOLDING),
+            (factor, FACTORING),
+            (positive_first, None),
+            (self.split, SPLITTING),
+        ):
             changed = rule(rebuilt)
             if changed is not None:
+                if name is not None:
+                    self.applied.setdefault(name)
                 return changed
         return rebuilt
 

@@ -22,6 +22,8 @@ _JSON = {
     "differentiable, objective, frameworks, related, sources, notes, references, evidence",
     "latex": "an object with id, wrt, form, latex",
     "diff": "an object with id, wrt, form, shape, text, latex, steps, uses, code, verdict",
+    "derive": "an object with id, wrt, steps (rule, continues, because, statements, text, latex), points, numbers, "
+    "difference",
     "code": "an object with id, backward, code",
     "cheatsheet": "an object with ids, format, text",
     "check": "a list of objects with entry, verdict, seed, versions, key, checks",
@@ -148,22 +150,30 @@ def _formulas(commands: Any) -> None:
     one.add_argument("id", metavar="ID")
     _add_derivative(one)
     one = _command(commands, "diff", "formulas", "a derivative of an entry, or of an expression")
-    one.add_argument("id", metavar="ID", nargs="?")
-    one.add_argument(
-        "--expr", metavar="TEXT", help="an expression instead of an entry; ';' separates steps, '-' reads stdin"
-    )
-    one.add_argument(
-        "--symbols",
-        metavar="TEXT",
-        help="the symbols of --expr: 'W[C,d] x[d] y[N]:one_hot n:integer eta=0.1 k:label[C] f:function=tanh'",
-    )
+    _add_subject(one)
     _add_derivative(one)
     one.add_argument(
         "--format", choices=("text", "latex", "numpy"), default=None, help="text (the default), latex, or numpy code"
     )
+    one = _command(commands, "derive", "formulas", "the way to a partial derivative, rule by rule, each line checked")
+    _add_subject(one)
+    one.add_argument("--wrt", metavar="SYMBOL", help="differentiate by this symbol")
+    one.add_argument("--format", choices=("text", "latex", "md"), default=None, help="text (the default), latex or md")
     one = _command(commands, "code", "formulas", "a Python module: the function, and its backward pass")
     one.add_argument("id", metavar="ID")
     one.add_argument("--backward", action="store_true", help="with the backward pass")
+
+
+def _add_subject(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", nargs="?")
+    parser.add_argument(
+        "--expr", metavar="TEXT", help="an expression instead of an entry; ';' separates steps, '-' reads stdin"
+    )
+    parser.add_argument(
+        "--symbols",
+        metavar="TEXT",
+        help="the symbols of --expr: 'W[C,d] x[d] y[N]:one_hot n:integer eta=0.1 k:label[C] f:function=tanh'",
+    )
 
 
 def _add_derivative(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""latex, diff and code: formulas, their derivatives and their code."""
+"""latex, diff, derive and code: formulas, their derivatives and their code."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def code_command(options: argparse.Namespace) -> int:
 def diff_command(options: argparse.Namespace) -> int:
     """``eqkb diff``."""
     equation = _subject(options)
-    if not options.wrt:
-        names = ", ".join(equation.differentiable) or "none: it has no real argument"
-        raise EqkbError(f"say by which symbol with --wrt SYMBOL; there are {names}")
+    _require_symbol(equation, options)
     derivative = _derivative(equation, options)
     if options.json:
         if options.format is not None:
@@ -62,6 +60,26 @@ def diff_command(options: argparse.Namespace) -> int:
         print(derivative.text())
         _print_verified(equation, bool(options.expr))
     return 0
+
+
+def derive_command(options: argparse.Namespace) -> int:
+    """``eqkb derive``."""
+    equation = _subject(options)
+    _require_symbol(equation, options)
+    found = equation.derivation(options.wrt)
+    if options.json:
+        if options.format is not None:
+            raise EqkbError("--json holds every format; leave out --format")
+        print_json(found.as_json())
+    else:
+        print({"latex": found.latex, "md": found.markdown}.get(options.format, found.text)())
+    return 0
+
+
+def _require_symbol(equation: Equation, options: argparse.Namespace) -> None:
+    if not options.wrt:
+        names = ", ".join(equation.differentiable) or "none: it has no real argument"
+        raise EqkbError(f"say by which symbol with --wrt SYMBOL; there are {names}")
 
 
 def _print_verified(equation: Equation, is_typed: bool) -> None:

@@ -8,7 +8,7 @@ a raised precision; where a function has a kink they give the mean of both sides
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mpmath
@@ -32,7 +32,7 @@ from kb.interpreter.ranges import find_ranges
 from kb.model import Entry, Symbol
 from kb.tree import Claim, Node
 
-__all__ = ["Array", "Lookup", "claim_sides", "evaluate", "run"]
+__all__ = ["Array", "Lookup", "claim_sides", "evaluate", "evaluate_at", "run"]
 
 
 def run(
@@ -84,6 +84,27 @@ def evaluate(
         frame.snapshots[-1] = dict(frame.values)
         frame.bound.update(indices or {})
         return to_array(machine.value(node, frame))
+
+
+def evaluate_at(
+    nodes: Sequence[Node],
+    entry: Entry,
+    lookup: Lookup,
+    arguments: Mapping[str, Any],
+    sizes: Mapping[str, int],
+    places: Sequence[Mapping[str, int]],
+    *,
+    precision: int = 30,
+) -> list[list[Any]]:
+    """Numbers: for each assignment of the free indices, the value of every expression, after the last step."""
+    with mpmath.workdps(precision):
+        machine = Machine(lookup)
+        frame = _frame(machine, entry, _given(entry, arguments), sizes)
+        rows = []
+        for place in places:
+            frame.bound = dict(place)
+            rows.append([mpmath.mpf(number(machine.value(node, frame))) for node in nodes])
+        return rows
 
 
 def claim_sides(

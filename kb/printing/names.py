@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
@@ -25,12 +25,25 @@ class Expectation:
 
 
 @dataclass(frozen=True)
+class Awaiting:
+    """A value that is a derivative still to be worked out: of an expression, by an element of a symbol.
+
+    ``of`` gives the expression for the place at which the value is read.
+    """
+
+    of: Callable[[tuple[Poly, ...]], Expr]
+    symbol: str
+    place: tuple[Poly, ...]
+
+
+@dataclass(frozen=True)
 class Names:
     """The names of indices and bound variables in sight, and the names that none of them may take.
 
     ``shown`` renames symbols and steps for display; ``usual`` says how an axis of a name is indexed
     in the definitions, so that derivatives speak of the same things by the same letters. ``ranges``
-    collects the sizes over which each name runs. ``expectations`` are values shown as such.
+    collects the sizes over which each name runs. ``expectations`` are values shown as such, and so are
+    those that are ``awaiting`` their differentiation.
     """
 
     taken: frozenset[str] = frozenset()
@@ -39,6 +52,7 @@ class Names:
     usual: Mapping[tuple[str, int], str] = field(default_factory=dict)
     ranges: dict[str, set[str]] = field(default_factory=dict, compare=False)
     expectations: Mapping[str, Expectation] = field(default_factory=dict)
+    awaiting: Mapping[str, Awaiting] = field(default_factory=dict)
 
     def with_expectations(self, known: Mapping[str, Expectation]) -> Names:
         """The same names, and values that stand for expectations."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +41,24 @@ def present(
     ``programs`` the claims of the entry are tried: one that states exactly this derivative and
     follows from the definition is shown instead of the derived form. Raises NotDifferentiable.
     """
-    maker = _Presenter(entry, program, form, tuple(wrt), programs)
+    maker = Presenter(entry, program, form, tuple(wrt), programs)
     made = {"vjp": maker.backward, "jvp": maker.forward, "hessian": maker.second}.get(form, maker.first)
     return made()
 
 
-class _Presenter:
+@dataclass(frozen=True)
+class ShownPart:
+    """A part of a partial derivative: of which step, its index form, how it is shown, and in which scope."""
+
+    held: str
+    part: Partial
+    line: Line
+    scope: Names
+
+
+class Presenter:
+    """Presents the derivatives of one entry; its methods are the forms."""
+
     def __init__(
         self, entry: Entry, program: Program, form: str, wrt: tuple[str, ...], programs: Programs | None
     ) -> None:
@@ -91,11 +103,14 @@ class _Presenter:
             quotient = tree.Call("d", (tree.Name(held), tree.Name(symbol)))
             sizes = (*self.program.shape(held), *self.program.shape(symbol))
             self.shapes.append(Shape("derivative", quotient, tuple(map(format_poly, sizes))))
-            for part in partial(self.program, held, symbol):
-                lines.append(self.partial_line(part, held, symbol, names))
+            lines += [shown.line for shown in self.parts(held, symbol, names)]
         return self.result(lines, names, self.program)
 
-    def partial_line(self, part: Partial, held: str, symbol: str, names: Names) -> Line:
+    def parts(self, held: str, symbol: str, names: Names) -> list[ShownPart]:
+        """The parts of the partial derivative of one output."""
+        return [self.shown_part(part, held, symbol, names) for part in partial(self.program, held, symbol)]
+
+    def shown_part(self, part: Partial, held: str, symbol: str, names: Names) -> ShownPart:
         claimed = self.claimed(part, held, symbol, constrained=False)
         scope = names.bind_axes(held, part.target, part.free).bind_axes(symbol, map(Poly.of, part.wrt), part.wrt)
         left: tree.Node = self.quotient(part, held, symbol, scope)
@@ -107,7 +122,7 @@ class _Presenter:
             expected = self.claimed(part, held, symbol, constrained=True)
             if expected is not None and expected.left == left:
                 shorter = expected.right
-        return Line(left, right, shorter)
+        return ShownPart(held, part, Line(left, right, shorter), scope)
 
     def quotient(self, part: Partial, held: str, symbol: str, scope: Names) -> tree.Call:
         above = element(held, [poly_tree(p, scope) for p in part.target])

@@ -47,7 +47,7 @@ from kb.index.nodes import (
     val,
     walk,
 )
-from kb.printing.names import Expectation, Names, poly_tree
+from kb.printing.names import Awaiting, Expectation, Names, poly_tree
 from kb.printing.trees import element, negated, number_parts, product_of, renamed, sum_of
 
 
@@ -104,6 +104,8 @@ class Reifier:
                 return poly_tree(poly, self.names)
             case Read(name=name) if name in self.names.expectations:
                 return self.expectation(self.names.expectations[name])
+            case Read(name=name, index=index) if name in self.names.awaiting:
+                return self.awaited(self.names.awaiting[name], index)
             case Read(name=name, index=index):
                 return element(self.names.shown.get(name, name), [poly_tree(p, self.names) for p in index])
             case Var(variable=variable):
@@ -188,7 +190,7 @@ class Reifier:
         """Where a factor stands: scalars, then arrays, then brackets over several lines, sums last."""
         if isinstance(factor, (Bind, Integral)):
             return 4
-        if isinstance(factor, Pick):
+        if isinstance(factor, Pick) or (isinstance(factor, Read) and factor.name in self.names.awaiting):
             return 3
         return 2 if free_indices(factor) or _has_binder(factor) else 1
 
@@ -253,6 +255,11 @@ class Reifier:
         letter = scope.names.given[found.variable]
         law = renamed(found.law, {found.letter: letter})
         return tree.Call("E", (scope.visit(found.body), tree.Name(letter), law))
+
+    def awaited(self, found: Awaiting, place: tuple[Poly, ...]) -> tree.Node:
+        """``d(body, x[k])``."""
+        below = element(found.symbol, [poly_tree(p, self.names) for p in found.place])
+        return tree.Call("d", (self.visit(found.of(place)), below))
 
     def applied(self, expr: Apply) -> tree.Node:
         """``f(x)``, ``f'(x)``, or a partial derivative of a function of several numbers."""

@@ -1,0 +1,170 @@
+"""Derivations for a student: from the definition to the derivative, rule by rule, each line checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kb import tree
+
+if TYPE_CHECKING:
+    from kb.derivation.chains import Chain, Way
+    from kb.index.program import Program
+    from kb.model import Entry
+    from kb.printing.glyphs import Context
+    from kb.programs import Programs
+
+__all__ = ["Derivation", "DerivationStep", "derivation"]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """``left = right``; ``left`` is None where the statement goes on from the one before."""
+
+    left: tree.Node | None
+    right: tree.Node
+    left_text: str
+    right_text: str
+    left_latex: str
+    right_latex: str
+
+    @property
+    def text(self) -> str:
+        """The statement in Unicode."""
+        return f"{self.left_text} = {self.right_text}" if self.left is not None else f"= {self.right_text}"
+
+    @property
+    def latex(self) -> str:
+        """The statement in LaTeX, without dollar signs."""
+        return f"{self.left_latex} = {self.right_latex}"
+
+    @property
+    def source(self) -> str:
+        """The statement in the language."""
+        if isinstance(self.left, (tree.Name, tree.Element)):
+            return str(tree.Step((self.left,), self.right))
+        return str(tree.Claim(self.left, "==", self.right)) if self.left is not None else str(self.right)
+
+
+@dataclass(frozen=True)
+class DerivationStep:
+    """One step: the name of its rule, and what it leads to (a definition has several statements).
+
+    ``text`` and ``latex`` are whole equations, also where the step goes on from the one before
+    (then ``continues``); ``because`` holds the constraints that were used.
+    """
+
+    rule: str
+    statements: tuple[Statement, ...] = field(repr=False)
+    text: str
+    latex: str
+    continues: bool = False
+    because: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """The way from the definition of an entry to its partial derivative, every line checked by numbers.
+
+    ``points`` random points of the domain were taken at which ``numbers`` pairs of lines were
+    compared; ``difference`` is the largest relative difference.
+    """
+
+    entry: str
+    symbol: str
+    steps: tuple[DerivationStep, ...]
+    points: int
+    numbers: int
+    difference: float
+
+    def text(self) -> str:
+        """Unicode for a terminal: the formulas, the rules beside them."""
+        from kb.derivation.show import as_text
+
+        return as_text(self)
+
+    def latex(self) -> str:
+        """An ``aligned`` environment with the rules as remarks, without dollar signs."""
+        from kb.derivation.show import as_latex
+
+        return as_latex(self)
+
+    def markdown(self) -> str:
+        """Numbered steps, each with its formulas between ``$$``."""
+        from kb.derivation.show import as_markdown
+
+        return as_markdown(self)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data: every formula in the language, in Unicode and in LaTeX."""
+        from kb.derivation.show import as_json
+
+        return as_json(self)
+
+    @property
+    def summary(self) -> str:
+        """The sentence about the check."""
+        count, points = len(self.steps), "1 point" if self.points == 1 else f"{self.points} points"
+        which = f"each of the {count} steps" if count > 1 else "the step"
+        return f"{which} checked: {points}, largest difference {self.difference:.0e}"
+
+
+def derivation(
+    entry: Entry, program: Program, symbol: str, programs: Programs, points: int | None = None
+) -> Derivation:
+    """Derive an entry by one of its real symbols; ``points`` is how many random points check each line.
+
+    Raises NotDifferentiable, and CheckFailed if a line does not hold.
+    """
+    from kb.derivation.chains import way
+    from kb.derivation.check import check
+
+    found = way(entry, program, symbol, programs)
+    steps = tuple(_Printed(entry, found, programs).steps())
+    checked = check(entry, found, symbol, programs, points)
+    return Derivation(entry.id, symbol, steps, checked.points, checked.numbers, checked.difference)
+
+
+class _Printed:
+    """The steps of a derivation, printed."""
+
+    def __init__(self, entry: Entry, way: Way, programs: Programs) -> None:
+        from kb.printing.notation import context_for, with_ranges
+
+        self.way = way
+        self.context: Context = with_ranges(context_for(entry, way.program, programs), way.names)
+
+    def steps(self) -> Iterator[DerivationStep]:
+        from kb.derivation.chains import DEFINITION
+
+        definitions = tuple(self.statement(s.targets[0], s.value) for s in self.way.definitions)
+        if definitions:
+            text = "\n".join(s.text for s in definitions)
+            latex = definitions[0].latex if len(definitions) == 1 else _aligned(definitions)
+            yield DerivationStep(DEFINITION, definitions, text, latex)
+        for chain in self.way.chains:
+            yield from self.chain(chain)
+
+    def chain(self, chain: Chain) -> Iterator[DerivationStep]:
+        from kb.derivation.chains import CONSTRAINT
+        from kb.printing.text import text
+
+        for n, row in enumerate(chain.rows):
+            whole = self.statement(chain.left, row.shown)
+            used = self.way.uses if row.rule == CONSTRAINT else ()
+            because = tuple(text(claim, self.context) for claim in used)
+            own = whole if n == 0 else self.statement(None, row.shown)
+            yield DerivationStep(row.rule, (own,), whole.text, whole.latex, n > 0, because)
+
+    def statement(self, left: tree.Node | None, right: tree.Node) -> Statement:
+        from kb.printing.latex import latex
+        from kb.printing.text import text
+
+        sides = ("", "") if left is None else (text(left, self.context), latex(left, self.context))
+        return Statement(left, right, sides[0], text(right, self.context), sides[1], latex(right, self.context))
+
+
+def _aligned(statements: tuple[Statement, ...]) -> str:
+    rows = " \\\\\n".join(f"{s.left_latex} &= {s.right_latex}" for s in statements)
+    return f"\\begin{{aligned}}\n{rows}\n\\end{{aligned}}"

@@ -1,0 +1,338 @@
+"""The way from a definition to its derivative as chains of equal expressions, each with the rule that led to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from kb import tree
+from kb.calculus.constraints import apply_constraints
+from kb.calculus.forward import linearised, with_inverses
+from kb.calculus.linear import LINEARITY
+from kb.calculus.stepwise import DELTA, Awaited, State, Stepwise, holder
+from kb.calculus.tidy import FOLDING
+from kb.derivation.plainly import plain, plain_tree
+from kb.index import build
+from kb.index.affine import Index, Poly
+from kb.index.nodes import ZERO, Expr, Read, Variable
+from kb.index.program import AnyStep, ArrayStep, Program, Step
+from kb.model import Entry
+from kb.printing.names import Awaiting, Names, poly_tree
+from kb.printing.notation import authored, definition_of
+from kb.printing.present import Presenter, ShownPart
+from kb.printing.trees import element
+from kb.programs import Programs
+
+DEFINITION = "definition"
+CONSTRAINT = "constraint used"
+TOGETHER = "everything put in"
+CLAIMED = "in the usual form"
+MATRIX = "product rule for @"
+PRIMITIVES = {
+    "inv": "derivative of an inverse",
+    "det": "derivative of a determinant",
+    "logdet": "derivative of log det",
+}
+# Results in between that are longer than this say less than the result itself.
+LONGEST = 110
+_DETAILED = 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One expression of a chain: the rule behind it, as it is shown, and in words of the language alone."""
+
+    rule: str
+    shown: tree.Node
+    value: tree.Node
+
+
+@dataclass(frozen=True)
+class Chain:
+    """``left = row = row ...`` for all values of the indices, which are known by letters.
+
+    ``output`` is the step that holds an output, if the chain ends in the derivative of one.
+    """
+
+    left: tree.Call
+    target: tuple[Poly, ...]
+    wrt: tuple[Index, ...]
+    letters: Mapping[Index, str]
+    rows: tuple[Row, ...]
+    held: str
+    is_result: bool
+
+
+@dataclass(frozen=True)
+class Way:
+    """A whole derivation: the definitions that it starts from, and its chains in order."""
+
+    definitions: tuple[tree.Step, ...]
+    chains: tuple[Chain, ...]
+    uses: tuple[tree.Claim, ...]
+    names: Names
+    program: Program
+
+
+@dataclass(frozen=True)
+class _Local:
+    """The derivative of one step in terms of those of the steps that it reads."""
+
+    step: AnyStep
+    free: tuple[Index, ...]
+    target: tuple[Poly, ...]
+    states: tuple[State, ...]
+
+
+def way(entry: Entry, program: Program, symbol: str, programs: Programs) -> Way:
+    """The derivation of the partial derivatives of all outputs by a symbol. Raises NotDifferentiable."""
+    return _Writer(entry, program, symbol, programs).way()
+
+
+class _Writer:
+    def __init__(self, entry: Entry, program: Program, symbol: str, programs: Programs) -> None:
+        self.entry = entry
+        self.programs = programs
+        self.symbol = symbol
+        self.presenter = Presenter(entry, program, "partial", (symbol,), programs)
+        self.names = _awaited_letters(self.presenter.names())
+        self.shown = [self.presenter.parts(held, symbol, self.names) for _, held in program.returns]
+        self.program, self.inverses = with_inverses(program)
+        first = self.shown[0][0]
+        self.wrt = first.part.wrt
+        self.letters: dict[Index | Variable, str] = {i: first.scope.given[i] for i in self.wrt}
+        self.active = program.dependents({symbol})
+        self.stepwise = Stepwise(self.program, symbol, self.wrt, self.active)
+        self.locals: dict[str, list[_Local]] = {}
+
+    def way(self) -> Way:
+        outputs = [held for _, held in self.program.returns]
+        self.collect(outputs)
+        inner = [s for s in reversed(self.program.step_names()) if s in self.locals]
+        several = len(inner) > 1
+        chains: list[Chain] = []
+        for name in inner:
+            parts = self.shown_of(name)
+            for n, local in enumerate(self.locals[name]):
+                shown = parts[n] if n < len(parts) else None
+                if shown is not None and not any(self.stepwise.awaits(local.states[-1].expr)):
+                    chains.append(self.result(shown, local, list(self.chosen(local, several))))
+                else:
+                    chains.append(self.chain(local, shown, self.chosen(local, several)))
+        for parts in self.shown:
+            for n, shown in enumerate(parts):
+                owned = self.locals.get(shown.held, [])
+                if n >= len(owned):
+                    chains.append(self.constant(shown))
+                elif any(self.stepwise.awaits(owned[n].states[-1].expr)):
+                    chains.append(self.result(shown, owned[n], self.together(owned[n])))
+        definitions = tuple(self.definitions(inner, chains))
+        return Way(definitions, tuple(chains), tuple(self.presenter.uses), self.names, self.program)
+
+    def shown_of(self, name: str) -> Sequence[ShownPart]:
+        """The parts of an output's derivative; none for a step in between."""
+        return next((parts for parts in self.shown if parts and parts[0].held == name), ())
+
+    # --- steps --------------------------------------------------------------------------------------
+
+    def collect(self, outputs: Sequence[str]) -> None:
+        """The local derivatives of all steps on the way from the outputs to the symbol."""
+        waiting = [name for name in outputs if name in self.active and name != self.symbol]
+        while waiting:
+            name = waiting.pop()
+            if name in self.locals:
+                continue
+            self.locals[name] = [self.local(s) for s in self.program.steps if s.name == name]
+            for local in self.locals[name]:
+                waiting += self.stepwise.awaits(local.states[-1].expr)
+
+    def local(self, step: AnyStep) -> _Local:
+        if isinstance(step, Step):
+            states = self.stepwise.states(step.expr)
+            return _Local(step, step.free, step.target, tuple(states))
+        free, target, found = linearised(self.program, step, self.active, self.inverses, True)
+        terms = []
+        for c in found:
+            inner = self.stepwise.hold(Read(c.name, c.index, False))
+            terms.append(build.bind("sum", c.bound, c.conditions, build.mul(c.coefficient, inner)))
+        total = build.add(*terms) if terms else ZERO
+        seeded = self.stepwise.seeded(total)
+        states = [State((PRIMITIVES[step.operation],), seeded)]
+        return _Local(step, free, target, (*states, *self.stepwise.settled(seeded, self.stepwise.closed(total))))
+
+    def chosen(self, local: _Local, several: bool) -> Iterator[State]:
+        """All states of a short way; of a long one each step's result alone, with the rules together."""
+        special = self.special_rule(local.step)
+        if not several or (len(self.locals) <= _DETAILED and special is None):
+            yield from local.states
+            return
+        rules = [r for s in local.states for r in s.rules if r not in (LINEARITY, FOLDING, DELTA)]
+        yield State((special,) if special else tuple(dict.fromkeys(rules)) or (LINEARITY,), local.states[-1].expr)
+
+    def special_rule(self, step: AnyStep) -> str | None:
+        """The rule of a whole step: a matrix product, or another entry with a derivative of its own."""
+        statement = self.statement(step)
+        if isinstance(step, ArrayStep):
+            return PRIMITIVES[step.operation]
+        match statement.value:
+            case tree.Call(function) if function in self.programs.entries:
+                return f"derivative of {function}"
+        nodes = tree.walk(statement.value)
+        return MATRIX if any(isinstance(n, tree.Chain) and "@" in n.operators for n in nodes) else None
+
+    # --- chains -------------------------------------------------------------------------------------
+
+    def scope(self, local: _Local, shown: ShownPart | None) -> Names:
+        """The letters of the indices: those of the shown derivative, where there is one."""
+        given = dict(self.letters)
+        if shown is not None:
+            given = {mine: shown.scope.given[theirs] for theirs, mine in self.pairs(shown, local)}
+        scope = replace(self.names, given=given)
+        return scope.bind_axes(local.step.name, local.target, local.free).bind(local.free)
+
+    def pairs(self, shown: ShownPart, local: _Local) -> Iterator[tuple[Index, Index]]:
+        """The indices of a shown part and those that stand for them here."""
+        yield from zip(shown.part.free, local.free, strict=True)
+        yield from zip(shown.part.wrt, self.wrt, strict=True)
+
+    def chain(self, local: _Local, shown: ShownPart | None, states: Iterator[State]) -> Chain:
+        scope = self.scope(local, shown)
+        return self.made(local, scope, self.rows(states, scope), False)
+
+    def made(self, local: _Local, scope: Names, rows: Sequence[Row], is_result: bool) -> Chain:
+        above = element(local.step.name, [poly_tree(p, scope) for p in local.target])
+        below = element(self.symbol, [poly_tree(Poly.of(i), scope) for i in self.wrt])
+        letters = {i: scope.given[i] for i in (*local.free, *self.wrt)}
+        left = tree.Call("d", (above, below))
+        return Chain(left, local.target, self.wrt, letters, tuple(rows), local.step.name, is_result)
+
+    def result(self, shown: ShownPart, local: _Local, states: Sequence[State]) -> Chain:
+        """A chain that ends in the derivative as it is shown."""
+        scope = self.scope(local, shown)
+        moved = {theirs: Poly.of(mine) for theirs, mine in self.pairs(shown, local)}
+        part = build.substitute(build.freshen(shown.part.expr), moved)
+        rows = self.rows(states, scope)
+        if not rows or rows[-1].shown != self.tree_of(part, scope):
+            rule = FOLDING if rows else TOGETHER
+            rows.append(Row(rule, self.tree_of(part, scope), self.value_of(part, scope)))
+        line = shown.line
+        if line.right != rows[-1].shown:
+            # A claim is in the language, and is checked as it stands.
+            claimed = self.presenter.claimed(shown.part, shown.held, self.symbol, constrained=False)
+            value = line.right if claimed is not None else self.value_of(part, scope)
+            row = Row(CLAIMED, line.right, value)
+            if _symbols(line.right) == _symbols(rows[-1].shown):
+                row = replace(row, rule=rows.pop().rule)
+            rows.append(row)
+        if line.constrained is not None:
+            found, _ = apply_constraints(part, self.program)
+            plainly = self.value_of(found, scope)
+            derived = line.constrained == self.tree_of(found, scope)
+            rows.append(Row(CONSTRAINT, line.constrained, plainly if derived else line.constrained))
+        return self.made(local, scope, self.distinct(rows), True)
+
+    def together(self, local: _Local) -> list[State]:
+        """The derivatives of the steps put into that of an output."""
+        known: dict[str, tuple[tuple[Index, ...], Expr]] = {}
+        for name, found in self.locals.items():
+            step = found[0].step
+            if len(found) == 1 and (not isinstance(step, Step) or step.is_plain):
+                known[name] = (found[0].free, found[0].states[-1].expr)
+        start = local.states[-1].expr
+        raw, done = start, start
+        for _ in range(len(self.locals)):
+            raw, done = self.stepwise.put(raw, known, True), self.stepwise.put(done, known, False)
+        if any(self.stepwise.awaits(done)):
+            return []
+        return [State((TOGETHER,), raw), *self.stepwise.settled(raw, done)]
+
+    def constant(self, shown: ShownPart) -> Chain:
+        """An output that the symbol does not move, or that is the symbol itself."""
+        part, scope = shown.part, shown.scope
+        rows = [Row(f"it does not depend on {self.symbol}", shown.line.right, plain_tree(part.expr, scope))]
+        if part.expr != ZERO:
+            rows = [replace(rows[0], rule=DEFINITION)]
+        letters = {i: scope.given[i] for i in (*part.free, *part.wrt)}
+        assert isinstance(shown.line.left, tree.Call)
+        return Chain(shown.line.left, part.target, part.wrt, letters, tuple(rows), shown.held, True)
+
+    # --- rows ---------------------------------------------------------------------------------------
+
+    def rows(self, states: Sequence[State] | Iterator[State], scope: Names) -> list[Row]:
+        """The states as rows; what changes nothing to see is left out, and so is what is too long to read."""
+        found = [Row(", ".join(s.rules), self.tree_of(s.expr, scope), self.value_of(s.expr, scope)) for s in states]
+        return self.distinct(found)
+
+    def distinct(self, rows: Sequence[Row]) -> list[Row]:
+        kept: list[Row] = []
+        rules: dict[str, None] = {}
+        for n, row in enumerate(rows):
+            rules |= dict.fromkeys(row.rule.split(", "))
+            last = n == len(rows) - 1
+            if kept and kept[-1].shown == row.shown:
+                rules = {}
+                continue
+            if not last and len(str(row.shown)) > LONGEST:
+                continue
+            if len(rules) > 1:
+                rules.pop(LINEARITY, None)
+            kept.append(replace(row, rule=", ".join(rules)))
+            rules = {}
+        return kept
+
+    def tree_of(self, expr: Expr, scope: Names) -> tree.Node:
+        return self.presenter.index_notation(expr, replace(scope, awaiting=self.awaiting(False)))
+
+    def value_of(self, expr: Expr, scope: Names) -> tree.Node:
+        return plain_tree(expr, replace(scope, awaiting=self.awaiting(True)))
+
+    def awaiting(self, plainly: bool) -> dict[str, Awaiting]:
+        place = tuple(Poly.of(i) for i in self.wrt)
+        return {
+            name: Awaiting(_plainly(awaited) if plainly else awaited.at, self.symbol, place)
+            for name, awaited in self.stepwise.awaited.items()
+        }
+
+    # --- definitions --------------------------------------------------------------------------------
+
+    def statement(self, step: AnyStep) -> tree.Step:
+        """The step as the entry states it, where that is this step and no more; else from index form."""
+        made = authored(self.entry).get(step.name, [])
+        own = self.program.definitions(step.name)
+        if len(made) == len(own):
+            statement = made[own.index(step)]
+            if len(statement.targets) == 1 and self.is_one_step(statement):
+                return statement
+        left, right, _ = definition_of(step, self.names, self.program)
+        assert isinstance(left, (tree.Name, tree.Element))
+        return tree.Step((left,), right)
+
+    def is_one_step(self, statement: tree.Step) -> bool:
+        """Whether the entries that it calls bring no steps of their own."""
+        called = [n.function for n in tree.walk(statement.value) if isinstance(n, tree.Call)]
+        return all(len(self.programs(c).steps) == 1 for c in called if c in self.programs.entries)
+
+    def definitions(self, inner: Sequence[str], chains: Sequence[Chain]) -> Iterator[tree.Step]:
+        """What the chains start from and read."""
+        wanted = {*inner, *(held for _, held in self.program.returns)}
+        wanted |= {n for c in chains for row in c.rows for n in tree.names(row.shown)}
+        found: list[tree.Step] = []
+        for step in reversed(self.program.steps):
+            if step.name in wanted:
+                found.append(self.statement(step))
+                wanted |= tree.names(found[-1].value)
+        yield from reversed(found)
+
+
+def _plainly(awaited: Awaited) -> Callable[[tuple[Poly, ...]], Expr]:
+    return lambda place: plain(awaited.at(place))
+
+
+def _awaited_letters(names: Names) -> Names:
+    """The derivative of a step is indexed by the letters that the step usually is."""
+    return replace(names, usual={**names.usual, **{(holder(n), a): i for (n, a), i in names.usual.items()}})
+
+
+def _symbols(node: tree.Node) -> list[str]:
+    """What a formula is made of, whatever the order: brackets aside."""
+    return sorted(c for c in str(node) if c not in " ()")

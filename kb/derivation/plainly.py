@@ -1,0 +1,107 @@
+"""Index form in words that the reference interpreter knows, so that it can say what a line is worth.
+
+The printers have words of their own (brackets of conditions, the place of a largest value); here
+they become choices, and what a condition guards is only looked at where the condition holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+from kb import tree
+from kb.calculus.stepwise import raw
+from kb.index import build
+from kb.index.affine import Poly, format_poly
+from kb.index.nodes import ONE, ZERO, Bind, Cases, Compare, Condition, Expr, Mul, Pick, Test, Val, val
+from kb.index.program import AnyStep, ArrayStep, Program
+from kb.model import Entry, Symbol
+from kb.printing.names import Names, poly_tree
+from kb.printing.reify import reify
+from kb.printing.trees import element
+
+
+def plain(expr: Expr) -> Expr:
+    """The expression with choices for what the language has no word for."""
+    return raw(expr, _plain)
+
+
+def plain_tree(expr: Expr, scope: Names) -> tree.Node:
+    """The expression as a tree of the language."""
+    found: tree.Node = _spelled(reify(plain(expr), scope))
+    return found
+
+
+def _plain(node: Expr) -> Expr | None:
+    match node:
+        case Pick():
+            return _largest(node)
+        case Mul(args=args):
+            tests = [f.condition for f in args if isinstance(f, Test) and not _is_delta(f.condition)]
+            if tests:
+                rest = [plain(f) for f in args if not (isinstance(f, Test) and f.condition in tests)]
+                product = Mul(tuple(rest)) if len(rest) > 1 else rest[0] if rest else ONE
+                return Cases(((build.junction("and", tests), product),), ZERO)
+    return None
+
+
+def _is_delta(condition: Condition) -> bool:
+    return isinstance(condition, Compare) and condition.op == "==" and isinstance(condition.right, Val)
+
+
+def _largest(pick: Pick) -> Expr:
+    """1 where no other value is larger (smaller); between equal values no random point has to choose."""
+    inside = [
+        build.compare(op, low, high)
+        for place, index in zip(pick.at, pick.indices, strict=True)
+        for op, low, high in (("<=", ZERO, val(place)), ("<", val(place), val(index.extent)))
+    ]
+    moved = dict(zip(pick.indices, pick.at, strict=True))
+    body = plain(pick.body)
+    best = Bind(pick.op, pick.indices, pick.conditions, body)
+    here = build.substitute(build.freshen(body), moved)
+    sides = (best, here) if pick.op == "max" else (here, best)
+    wins = Cases(((Compare("<=", *sides), ONE),), ZERO)
+    found = build.junction("and", [*inside, *(build.substitute(c, moved) for c in pick.conditions)])
+    return wins if found == build.TRUE else Cases(((found, wins),), ZERO)
+
+
+def _spelled(node: Any) -> Any:
+    """Brackets of conditions as choices."""
+    if isinstance(node, tuple):
+        return tuple(_spelled(n) for n in node)
+    if not isinstance(node, tree.Node):
+        return node
+    if isinstance(node, tree.Call) and node.function == "iverson":
+        return tree.Cases(tree.Number("1"), _spelled(node.arguments[0]), tree.Number("0"))
+    changed = {f.name: _spelled(getattr(node, f.name)) for f in fields(node) if f.init}
+    return replace(node, **changed)
+
+
+def spelled_out(entry: Entry, program: Program) -> Entry:
+    """The program as an entry whose steps are all of the program's, each a formula of the language.
+
+    The entries that the definition calls have become steps of their own, which lines may speak of.
+    """
+    arguments = [replace(s, role="input") for s in entry.symbols if s.role not in ("output", "step")]
+    own = {s.name for s in arguments}
+    made = [
+        Symbol(name, tuple(map(format_poly, program.shape(name))), role="step")
+        for name in program.step_names()
+        if name not in own
+    ]
+    taken = frozenset({*program.tensors, *program.dimensions, *own})
+    define = tuple(str(statement) for step in program.steps for statement in _statements(step, Names(taken)))
+    return Entry(f"{entry.id} in steps", entry.name, symbols=(*arguments, *made), define=define)
+
+
+def _statements(step: AnyStep, names: Names) -> Iterator[tree.Step]:
+    if isinstance(step, ArrayStep):
+        lead = tuple(tree.Name(f"lead{n}") for n in range(step.lead))
+        call = tree.Call(step.operation, (element(step.argument, lead),))
+        yield tree.Step((element(step.name, lead),), call)
+        return
+    scope = names.bind(step.free)
+    target = element(step.name, [poly_tree(Poly.of(p), scope) for p in step.target])
+    yield tree.Step((target,), plain_tree(step.expr, scope))

@@ -1,0 +1,97 @@
+"""Derivations as text, LaTeX, Markdown and JSON."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from kb.printing.escape import escape_markdown, escape_tex
+
+if TYPE_CHECKING:
+    from kb.derivation import Derivation, DerivationStep
+
+# Rules stand in a column of their own, beside the formulas that leave room for it.
+_COLUMN = 60
+_WIDTH = 100
+
+
+def as_text(found: Derivation) -> str:
+    """Formulas, the rules at their right; below them where a formula is long."""
+    rows = [row for n, step in enumerate(found.steps, 1) for row in _text_rows(n, step)]
+    fitting = [_columns(formula) for formula, _ in rows if _columns(formula) <= _COLUMN]
+    column = max(fitting, default=_COLUMN) + 3
+    lines: list[str] = []
+    for formula, rule in rows:
+        if not rule:
+            lines.append(formula)
+        elif _columns(formula) + 3 <= column or _columns(formula) + 3 + _columns(rule) <= _WIDTH:
+            lines.append(formula + " " * max(3, column - _columns(formula)) + rule)
+        else:
+            lines += [formula, " " * column + rule]
+    return "\n".join([*lines, found.summary])
+
+
+def _text_rows(n: int, step: DerivationStep) -> Iterator[tuple[str, str]]:
+    """Each formula with its number in front; the rule beside the first."""
+    for k, statement in enumerate(step.statements):
+        indent = "" if statement.left is not None else "  "
+        label = f"{n:>2}  " if k == 0 else "    "
+        yield f"{label}{indent}{statement.text}", _rule(step) if k == 0 else ""
+
+
+def _rule(step: DerivationStep) -> str:
+    return f"{step.rule}: {', '.join(step.because)}" if step.because else step.rule
+
+
+def _columns(shown: str) -> int:
+    """Columns of a text: combining marks take none."""
+    return sum(not unicodedata.combining(c) for c in shown)
+
+
+def as_latex(found: Derivation) -> str:
+    """One line for each formula, aligned at the sign; the rules are remarks."""
+    rows: list[str] = []
+    for step in found.steps:
+        for k, statement in enumerate(step.statements):
+            remark = rf" && \text{{{escape_tex(step.rule)}}}" if k == 0 else ""
+            rows.append(f"{statement.left_latex} &= {statement.right_latex}{remark}".lstrip())
+    body = " \\\\\n".join(rows)
+    return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
+
+
+def as_markdown(found: Derivation) -> str:
+    """A numbered list; the summary of the check at the end."""
+    lines: list[str] = []
+    for n, step in enumerate(found.steps, 1):
+        lines += [f"{n}. {escape_markdown(step.rule)}", ""]
+        lines += [f"   {line}" for line in ("$$", *step.latex.splitlines(), "$$")]
+        lines.append("")
+    summary = found.summary
+    return "\n".join([*lines, f"{summary[0].upper()}{summary[1:]}."])
+
+
+def as_json(found: Derivation) -> dict[str, Any]:
+    """Keys that are stable: see ``eqkb derive --help``."""
+    steps = [
+        {
+            "rule": step.rule,
+            "continues": step.continues,
+            "because": list(step.because),
+            "statements": [
+                {"source": s.source, "text": s.text, "latex": s.latex if s.left is not None else f"= {s.right_latex}"}
+                for s in step.statements
+            ],
+            "text": step.text,
+            "latex": step.latex,
+        }
+        for step in found.steps
+    ]
+    return {
+        "id": found.entry,
+        "wrt": found.symbol,
+        "steps": steps,
+        "points": found.points,
+        "numbers": found.numbers,
+        "difference": found.difference,
+    }
