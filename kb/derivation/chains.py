@@ -297,7 +297,7 @@ class _Writer:
 
     def statement(self, step: AnyStep) -> tree.Step:
         """The step as the entry states it, where that is this step and no more; else from index form."""
-        made = authored(self.entry).get(step.name, [])
+        made = authored(self.entry, self.program, self.programs.entries).get(step.name, [])
         own = self.program.definitions(step.name)
         if len(made) == len(own):
             statement = made[own.index(step)]
