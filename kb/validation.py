@@ -178,7 +178,9 @@ def _collect(node: tree.Node, bound: frozenset[str], scope: Scope, found: dict[s
         subscripts = node.indices
     elif isinstance(node, tree.Call) and node.function == "delta":
         subscripts = node.arguments
-    elif isinstance(node, tree.Call) and (node.function in BINDERS or node.function in ("E", "integral")):
+    elif isinstance(node, tree.Call) and (
+        node.function in BINDERS or node.function in ("E", "integral") or _is_reducer(scope, node.function)
+    ):
         bound = bound | {a.id for a in node.arguments[1:] if isinstance(a, tree.Name)}
     for subscript in subscripts:
         for part in tree.walk(subscript):
@@ -186,6 +188,10 @@ def _collect(node: tree.Node, bound: frozenset[str], scope: Scope, found: dict[s
                 found.setdefault(part.id, part.at)
     for child in node.children():
         _collect(child, bound, scope, found)
+
+
+def _is_reducer(scope: Scope, name: str) -> bool:
+    return name in scope.abstract and scope.abstract[name].kind == "reducer"
 
 
 def _identity_faults(elaborated: Elaborated) -> list[Fault]:

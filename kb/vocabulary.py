@@ -65,6 +65,9 @@ BINDERS = {
     "concat": "blocks joined along the last axis",
 }
 
+# Binders that an abstract reducer may stand for.
+REDUCTIONS = ("sum", "mean", "prod", "max", "min", "logsumexp")
+
 # Functions of whole arrays: (name, what it gives).
 ARRAY_FUNCTIONS = {
     "norm": "Euclidean (Frobenius) norm of an array; norm(x, p) is the p-norm of a vector",

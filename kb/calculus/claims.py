@@ -199,7 +199,8 @@ def _subscripts(claim: tree.Claim) -> set[str]:
 
 
 def _bound_by(node: tree.Call, scope: Scope) -> frozenset[str]:
-    if node.function in BINDERS:
+    reducer = node.function in scope.abstract and scope.abstract[node.function].kind == "reducer"
+    if node.function in BINDERS or reducer:
         names = [a.id for a in node.arguments[1:] if isinstance(a, tree.Name)]
         return frozenset(n for n in names if not _is_visible(scope, n))
     if node.function in _FLEXIBLE and len(node.arguments) > 1:

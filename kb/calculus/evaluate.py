@@ -12,6 +12,7 @@ from typing import Any
 
 import mpmath
 
+from kb.calculus.concrete import concrete
 from kb.index.affine import Atom, Gather, Index, Poly
 from kb.index.nodes import (
     Add,
@@ -38,7 +39,7 @@ from kb.index.nodes import (
     Var,
     Variable,
 )
-from kb.index.program import ArrayStep, Program, Step
+from kb.index.program import ArrayStep, Instance, Program, Step
 
 Element = Any
 Elements = dict[tuple[int, ...], Element]
@@ -71,7 +72,7 @@ class Evaluation:
     """
 
     def __init__(self, program: Program, values: Mapping[str, Elements], sizes: Mapping[str, int]) -> None:
-        self.program = program
+        self.program = concrete(program)
         self.values: dict[str, Elements] = dict(values)
         self.sizes = sizes
         self.variables: dict[Variable, Element] = {}
@@ -217,6 +218,7 @@ class Evaluation:
     def calculus(self, expr: Expr, place: Place) -> Element:
         if isinstance(expr, Apply):
             instance = self.program.instances[expr.name]
+            assert isinstance(instance, Instance)
             return self.applied(derived_instance(self.program, expr.name, expr.orders), instance.variables, expr, place)
         assert isinstance(expr, Integral)
         low, high = self.value(expr.low, place), self.value(expr.high, place)
@@ -281,7 +283,9 @@ def derived_instance(program: Program, name: str, orders: tuple[int, ...]) -> Ex
     """An abstract function's instance, differentiated as often as ``orders`` says."""
     from kb.calculus.instances import derivative_of_instance
 
-    return derivative_of_instance(program.instances[name], orders)
+    instance = program.instances[name]
+    assert isinstance(instance, Instance)
+    return derivative_of_instance(instance, orders)
 
 
 def _reduce(op: str, values: list[Element]) -> Element:

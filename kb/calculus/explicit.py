@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from kb.calculus.concrete import concrete
 from kb.calculus.forward import jvp, partial, with_inverses
 from kb.calculus.instances import expanded
 from kb.calculus.reverse import gather, vjp
@@ -14,6 +15,7 @@ from kb.index.program import AnyStep, Program, Step, Tensor, index_names
 
 def explicit(program: Program) -> Program:
     """The program with instances in place of abstract functions and sums in place of scatters."""
+    program = concrete(program)
     scattered = {s.name for s in program.steps if isinstance(s, Step) and s.accumulates}
     steps: list[AnyStep] = []
     last = {s.name: n for n, s in enumerate(program.steps)}

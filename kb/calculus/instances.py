@@ -35,6 +35,7 @@ def expanded(expr: Expr, program: Program) -> Expr:
         if not isinstance(node, Apply):
             return None
         instance = program.instances[node.name]
+        assert isinstance(instance, Instance)
         body = derivative_of_instance(instance, node.orders)
         args = dict(zip(instance.variables, (expanded(a, program) for a in node.args), strict=True))
         made: Expr = build.transform(body, lambda e: args.get(e.variable) if isinstance(e, Var) else None)

@@ -18,6 +18,7 @@ from kb.index.nodes import (
     ZERO,
     Add,
     Apply,
+    ApplyArray,
     Bind,
     Cases,
     Condition,
@@ -31,6 +32,7 @@ from kb.index.nodes import (
     Several,
     Test,
     Var,
+    Whole,
     read_names,
 )
 from kb.index.program import ArrayStep
@@ -154,6 +156,8 @@ class Linear:
                 raised = [tuple(o + (k == n) for k, o in enumerate(orders)) for n in range(len(args))]
                 moving = [(a, r) for a, r in zip(args, raised, strict=True) if self.depends(a)]
                 return CHAIN, [Slope(a, Apply(name, r, args)) for a, r in moving]
+            case ApplyArray():
+                return CHAIN, self.of_arrays(expr)
             case Several():
                 return self.several(expr)
             case Bind():
@@ -219,6 +223,17 @@ class Linear:
         else:
             raise NotDifferentiable(f"'{expr.op}' has no derivative")
         return rule, [Slope(fresh.body, factor, fresh.indices, conditions)]
+
+    def of_arrays(self, expr: ApplyArray) -> list[Slope]:
+        """Every element of every argument moves the value, each by a derivative of its own."""
+        found: list[Slope] = []
+        for n, arg in enumerate(expr.args):
+            if self.depends(arg):
+                fresh = build.rename_bound(arg)
+                assert isinstance(fresh, Whole)
+                place = tuple(Poly.of(i) for i in fresh.indices)
+                found.append(Slope(fresh.body, build.differentiated(expr, n, place), fresh.indices))
+        return found
 
     def branches(self, expr: Cases) -> tuple[str, list[Slope]]:
         values = [*(v for _, v in expr.branches), expr.otherwise]

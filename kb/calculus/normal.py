@@ -17,6 +17,7 @@ from kb.index.affine import Atom, Index, Poly
 from kb.index.nodes import (
     Add,
     Apply,
+    ApplyArray,
     Bind,
     Compare,
     Const,
@@ -30,6 +31,7 @@ from kb.index.nodes import (
     Several,
     Test,
     Val,
+    Whole,
     alpha_key,
     free_indices,
     num,
@@ -214,6 +216,9 @@ class Normal:
                 return self.atom(Bind(op, indices, conditions, self.canonical(body)))
             case Apply(name=name, orders=orders, args=args):
                 return self.atom(Apply(name, orders, tuple(self.canonical(a) for a in args)))
+            case ApplyArray(name=name, wrt=wrt, index=index, args=args):
+                wholes = tuple(Whole(a.indices, self.canonical(a.body)) for a in args)
+                return self.atom(ApplyArray(name, wrt, index, wholes))
             case Several(op=op, args=args):
                 return self.atom(Several(op, tuple(self.canonical(a) for a in args)))
             case Integral(variable=variable, low=low, high=high, body=body):

@@ -20,7 +20,7 @@ from kb.errors import NotDifferentiable
 from kb.evidence.sampling import Point, Sampler, Sizes
 from kb.index.entries import Elaborated, elaborate
 from kb.index.nodes import Bind, Expr, Integral, Pick, children, walk
-from kb.index.program import ArrayStep, Program, Step
+from kb.index.program import ArrayInstance, ArrayStep, Program, Step
 from kb.model import Entry
 
 
@@ -104,7 +104,11 @@ class Subject:
     def has_integrals(self) -> bool:
         """Whether values take quadrature, which is slow and has fewer digits."""
         bodies = [s.expr for s in self.program.steps if isinstance(s, Step)]
-        bodies += [i.body for i in self.program.instances.values()]
+        for instance in self.program.instances.values():
+            if isinstance(instance, ArrayInstance):
+                bodies += [s.expr for s in instance.program.steps if isinstance(s, Step)]
+            else:
+                bodies.append(instance.body)
         return any(isinstance(n, Integral) for body in bodies for n in walk(body))
 
     # --- values ---------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ from kb.index.nodes import (
     ZERO,
     Add,
     Apply,
+    ApplyArray,
     Bind,
     Cases,
     Compare,
@@ -61,7 +62,9 @@ from kb.index.nodes import (
     Test,
     Val,
     Var,
+    Whole,
     bound_indices,
+    derivative_places,
     free_indices,
     num,
     val,
@@ -77,6 +80,7 @@ __all__ = [
     "cases",
     "compare",
     "delta",
+    "differentiated",
     "divide",
     "free_indices",
     "freshen",
@@ -230,6 +234,17 @@ def _hoisted(indices: tuple[Index, ...], conditions: tuple[Condition, ...], fact
     return mul(num(number), *outer, Bind("sum", kept, conditions, rest if rest is not None else ONE))
 
 
+# --- abstract functions of arrays ----------------------------------------------------------------
+
+
+def differentiated(node: ApplyArray, argument: int, place: tuple[Poly, ...]) -> ApplyArray:
+    """The derivative of an abstract function by one more element of one of its arguments."""
+    result, *places = derivative_places(node)
+    found = sorted([*zip(node.wrt, places, strict=True), (argument, place)], key=lambda pair: pair[0])
+    index = result + tuple(p for _, own in found for p in own)
+    return ApplyArray(node.name, tuple(n for n, _ in found), index, node.args)
+
+
 # --- rewriting and substitution ------------------------------------------------------------------
 
 
@@ -256,6 +271,10 @@ def rebuild(node: Expr, change: Callable[[Any], Any], poly: Callable[[Poly], Pol
             return function(name, change(arg))
         case Apply(name=name, orders=orders, args=args):
             return Apply(name, orders, tuple(map(change, args)))
+        case ApplyArray(name=name, wrt=wrt, index=index, args=args):
+            return ApplyArray(name, wrt, tuple(poly(p) for p in index), tuple(map(change, args)))
+        case Whole(indices=indices, body=body):
+            return Whole(indices, change(body))
         case Several(op=op, args=args):
             return several(op, map(change, args))
         case Bind(op=op, indices=indices, conditions=found, body=body):
@@ -321,6 +340,8 @@ def rename_bound(node: Expr) -> Expr:
     if isinstance(node, Bind):
         moved = [substitute(c, fresh) for c in node.conditions]
         return Bind(node.op, new, tuple(moved), substitute(node.body, fresh))
+    if isinstance(node, Whole):
+        return Whole(new, substitute(node.body, fresh))
     assert isinstance(node, Pick)
     moved = [substitute(c, fresh) for c in node.conditions]
     return Pick(node.op, new, tuple(moved), substitute(node.body, fresh), node.at)

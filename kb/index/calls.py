@@ -10,8 +10,19 @@ from kb.errors import LanguageError
 from kb.index import build
 from kb.index.affine import Atom, Gather, Index, Poly
 from kb.index.expressions import Expressions
-from kb.index.nodes import Apply, Bind, Expr, Read, Var, free_indices, walk
-from kb.index.program import ArrayStep, Program, Step, Tensor
+from kb.index.nodes import (
+    Apply,
+    ApplyArray,
+    Bind,
+    Expr,
+    Pick,
+    Read,
+    Var,
+    Whole,
+    free_indices,
+    walk,
+)
+from kb.index.program import AnyInstance, ArrayInstance, ArrayStep, Program, Step, Tensor
 from kb.index.scope import Array, show_shape
 from kb.vocabulary import BUILT_IN
 
@@ -56,7 +67,7 @@ class Calls:
         """The outputs of a call; ``whole`` says that the call is a statement's whole value."""
         callee = self.program(node)
         assert callee is not None
-        binding = _Binding(expressions, node, callee)
+        binding = Binding(expressions, node, callee)
         binding.bind_arguments()
         binding.take_steps()
         results = [binding.array(held) for _, held in callee.returns]
@@ -66,7 +77,7 @@ class Calls:
         return [binding.light(r, n) for r, n in zip(results, names, strict=True)]
 
 
-class _Binding:
+class Binding:
     """One call: what the callee's names, dimensions and labels are here."""
 
     def __init__(self, expressions: Expressions, node: tree.Call, callee: Program) -> None:
@@ -242,11 +253,19 @@ class _Binding:
 
     def copy_instances(self) -> None:
         """Take over the callee's abstract functions, under names that are free here."""
-        for name, instance in self.callee.instances.items():
-            taken = self.scope.is_taken(name) or self.scope.instances.get(name, instance) is not instance
+        for name, callee_instance in self.callee.instances.items():
+            instance = self.resized(callee_instance)
+            taken = self.scope.is_taken(name) or not _same_instance(self.scope.instances.get(name, instance), instance)
             here = self.scope.unique(name) if taken else name
             self.scope.instances[here] = instance
             self.renamed[name] = here
+
+    def resized(self, instance: AnyInstance) -> AnyInstance:
+        """An instance with the callee's dimensions in terms of what is here."""
+        if not isinstance(instance, ArrayInstance):
+            return instance
+        sizes = {name: self.size(size) for name, size in instance.sizes.items()}
+        return instance if sizes == instance.sizes else ArrayInstance(instance.program, sizes, instance.derived)
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -288,9 +307,17 @@ class _Binding:
                 return array.at(front + index)
             if isinstance(node, Apply) and node.name in self.renamed:
                 return Apply(self.renamed[node.name], node.orders, tuple(translate(a) for a in node.args))
-            if isinstance(node, Bind):
+            if isinstance(node, ApplyArray):
+                index = tuple(self.size(p) for p in node.index)
+                args = tuple(translate_whole(a) for a in node.args)
+                return ApplyArray(self.renamed.get(node.name, node.name), node.wrt, index, args)
+            if isinstance(node, (Bind, Pick)):
                 self.resize(node)
             return None
+
+        def translate_whole(node: Whole) -> Whole:
+            self.resize(node)
+            return Whole(node.indices, translate(node.body))
 
         def translate(node: Expr) -> Expr:
             result: Expr = build.transform(node, change, self.size)
@@ -298,7 +325,7 @@ class _Binding:
 
         return translate(expr)
 
-    def resize(self, node: Bind) -> None:
+    def resize(self, node: Bind | Pick | Whole) -> None:
         """A freshened binder's indices belong to this call alone: give them its sizes."""
         for index in node.indices:
             assert index.size is not None
@@ -348,6 +375,12 @@ class _Binding:
         ):
             return array
         return self.expressions.define(name, array)
+
+
+def _same_instance(one: AnyInstance, other: AnyInstance) -> bool:
+    if isinstance(one, ArrayInstance) and isinstance(other, ArrayInstance):
+        return one.program is other.program and one.sizes == other.sizes
+    return one is other
 
 
 def _reads(expr: Expr) -> Iterable[Read]:

@@ -10,18 +10,21 @@ from fractions import Fraction
 from kb import tree
 from kb.errors import EqkbError, Fault, LanguageError, nearest
 from kb.index.affine import Facts, Index, Poly
+from kb.index.array_functions import array_instance, merged
 from kb.index.binders import infer_ranges
 from kb.index.calls import Calls
 from kb.index.expressions import Derive, Expressions
 from kb.index.nodes import Expr
-from kb.index.operators import instance_of
+from kb.index.operators import instance_of, reducer_instance
 from kb.index.program import Program, Step, Tensor
 from kb.index.scope import MAX_LITERAL_SIZE, Array, Poisoned, Scope, shortened, show, show_shape, size_of
+from kb.index.signatures import is_on_arrays
 from kb.model import Entry, Symbol
 from kb.parser import check_name, parse_expression, parse_statement
 from kb.vocabulary import BUILT_IN, DOMAINS
 
 ProgramOf = Callable[[str], Program]
+ABSTRACT = ("function", "law", "reducer")
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class _Builder:
         for symbol in self.entry.symbols:
             try:
                 check_name(symbol.name, what="symbol")
-                if symbol.name in BUILT_IN and symbol.kind in ("function", "law", "reducer"):
+                if symbol.name in BUILT_IN and symbol.kind in ABSTRACT:
                     raise LanguageError(f"{symbol.name!r} is a built-in function; choose another name")
             except LanguageError as error:
                 self.fault(f"symbols.{symbol.name}", error)
@@ -84,15 +87,43 @@ class _Builder:
             self.declare(symbol)
         self.know()
         for symbol in self.entry.symbols:
-            if symbol.kind in ("function", "law"):
+            if symbol.kind in ABSTRACT:
                 try:
-                    self.scope.instances[symbol.name] = instance_of(self.expressions, symbol)
+                    self.instance(symbol)
                 except EqkbError as error:
                     self.fault(f"symbols.{symbol.name}.instance", error)
 
+    def instance(self, symbol: Symbol) -> None:
+        """What an abstract symbol stands for. Raises LanguageError."""
+        if symbol.kind == "reducer":
+            reducer_instance(symbol)
+        elif is_on_arrays(symbol):
+            self.scope.instances[symbol.name] = array_instance(symbol, self.scope, self.program_of_instance)
+        else:
+            self.scope.instances[symbol.name] = instance_of(self.expressions, symbol)
+
+    def program_of_instance(self, entry: Entry, infer: bool) -> Program:
+        """The program of an instance. Raises LanguageError with its first fault."""
+        calls = self.expressions.calls
+        assert isinstance(calls, Calls)
+        builder = _Builder(entry, calls, self.expressions.derive, infer)
+        builder.symbols()
+        builder.scope.facts = merged(builder.scope.facts, self.scope.facts)
+        builder.steps()
+        program = builder.program() if not builder.failed else None
+        if program is None or builder.faults:
+            if not builder.faults:
+                raise Poisoned(entry.id)
+            fault = builder.faults[0]
+            ahead = len(f"{entry.id} = ") if fault.field == "define[0]" else fault.start
+            raise LanguageError(fault.message, max(0, fault.start - ahead))
+        return program
+
     def dimensions(self) -> None:
-        """Every name in a shape that is not a symbol is a dimension."""
+        """Every name in a shape that is not a symbol is a dimension; signatures of functions may have more."""
         for symbol in self.entry.symbols:
+            if symbol.kind in ABSTRACT:
+                continue
             for n, text in [*enumerate(symbol.shape), *([(None, symbol.classes)] if symbol.classes else [])]:
                 field = f"symbols.{symbol.name}.classes" if n is None else f"symbols.{symbol.name}.shape[{n}]"
                 try:
@@ -119,7 +150,7 @@ class _Builder:
 
     def declare(self, symbol: Symbol) -> None:
         scope = self.scope
-        if symbol.kind in ("function", "law", "reducer"):
+        if symbol.kind in ABSTRACT:
             scope.abstract[symbol.name] = symbol
             return
         if symbol.name in scope.poisoned:
@@ -153,7 +184,7 @@ class _Builder:
                     lower[symbol.name] = 0
         known: list[Poly] = []
         for symbol in self.entry.symbols:
-            for text in symbol.shape:
+            for text in symbol.shape if symbol.kind not in ABSTRACT else ():
                 known += self._numerators(text)
         for n, text in enumerate(self.entry.requires):
             try:

@@ -171,6 +171,30 @@ class Apply(Expr):
     args: tuple[Expr, ...]
 
 
+class Whole(Expr):
+    """An array as a whole, element by element: what an abstract function of arrays is applied to."""
+
+    __slots__ = ("body", "indices")
+    _fields = ("indices", "body")
+    indices: tuple[Index, ...]
+    body: Expr
+
+
+class ApplyArray(Expr):
+    """One element of an abstract function of arrays, or of a derivative of it.
+
+    ``wrt`` holds the arguments by which it was differentiated, by number and in rising order; the
+    derivative's axes are those of the result and then those of each of these arguments.
+    """
+
+    __slots__ = ("args", "index", "name", "wrt")
+    _fields = ("name", "wrt", "index", "args")
+    name: str
+    wrt: tuple[int, ...]
+    index: tuple[Poly, ...]
+    args: tuple[Whole, ...]
+
+
 class Several(Expr):
     """``logsumexp``, ``max`` or ``min`` of a few expressions; the first of equal ones counts."""
 
@@ -342,7 +366,7 @@ def free_indices(node: Node) -> frozenset[Index]:
 
 def bound_indices(node: Node) -> tuple[Index, ...]:
     """The indices that the node itself binds."""
-    return node.indices if isinstance(node, (Bind, Pick)) else ()
+    return node.indices if isinstance(node, (Bind, Pick, Whole)) else ()
 
 
 def reads(node: Node) -> Iterator[Read]:
@@ -402,6 +426,11 @@ def _mentions(node: Node, names: dict[Any, Any]) -> bool:
 def _structure(node: Node, names: dict[Any, Any]) -> Any:
     if isinstance(node, (Bind, Pick)):
         return _binder_key(node, names)
+    if isinstance(node, Whole):
+        inner = {**names, **{index: ("b", len(names) + n) for n, index in enumerate(node.indices)}}
+        return ("Whole", tuple(_key(i.extent, names) for i in node.indices), _key(node.body, inner))
+    if isinstance(node, ApplyArray):
+        return _derivative_key(node, names)
     if isinstance(node, Integral):
         inner = {**names, node.variable: ("v", len(names))}
         return ("Integral", _key(node.low, names), _key(node.high, names), _key(node.body, inner))
@@ -429,6 +458,24 @@ def _binder_key(node: Bind | Pick, names: dict[Any, Any]) -> Any:
         if best is None or repr(key) < repr(best):
             best = key
     return best
+
+
+def _derivative_key(node: ApplyArray, names: dict[Any, Any]) -> Any:
+    """Derivatives by the same argument commute, so their order does not count."""
+    result, *places = derivative_places(node)
+    found = sorted(((n, _key(p, names)) for n, p in zip(node.wrt, places, strict=True)), key=repr)
+    return ("ApplyArray", node.name, _key(result, names), tuple(found), _key(node.args, names))
+
+
+def derivative_places(node: ApplyArray) -> list[tuple[Poly, ...]]:
+    """The element of the result, and then of each argument that it is differentiated by."""
+    ranks = [len(node.args[n].indices) for n in node.wrt]
+    start = len(node.index) - sum(ranks)
+    places = [node.index[:start]]
+    for rank in ranks:
+        places.append(node.index[start : start + rank])
+        start += rank
+    return places
 
 
 def _appearance(node: Bind | Pick) -> list[Index]:

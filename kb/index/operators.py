@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kb import tree
-from kb.errors import LanguageError
+from kb.errors import LanguageError, nearest
 from kb.index import build
 from kb.index.expressions import Expressions, scalar
 from kb.index.nodes import INFINITY, Apply, Expr, Stop, Variable
-from kb.index.program import Instance
+from kb.index.program import ArrayInstance, Instance
 from kb.index.scope import Array
+from kb.index.signatures import is_on_arrays
 from kb.model import Symbol
 from kb.parser import check_name, parse_expression
-from kb.vocabulary import FUNCTIONS
+from kb.vocabulary import FUNCTIONS, REDUCTIONS
 
 
 def operator(expressions: Expressions, node: tree.Call) -> Array:
@@ -98,21 +101,51 @@ def _over_index(expressions: Expressions, node: tree.Call, body: tree.Node, name
 def apply_abstract(
     expressions: Expressions, node: tree.Node, name: str, arguments: tuple[tree.Node, ...], derivative: int
 ) -> Array:
-    """``f(x)`` or ``deriv(f)(x)`` of an abstract function of numbers, elementwise."""
+    """``f(x)`` or ``deriv(f)(x)`` of an abstract function; one of numbers acts elementwise."""
+    from kb.index.array_functions import apply_to_arrays
+
     symbol = expressions.scope.abstract.get(name)
+    if symbol is not None and symbol.kind == "reducer" and isinstance(node, tree.Call):
+        return _reduced(expressions, node, symbol)
     if symbol is None or symbol.kind == "reducer":
         if name in FUNCTIONS and derivative:
             return _derived_builtin(expressions, node, name, arguments)
         raise LanguageError(f"{name!r} is not a declared function; declare it under symbols with an instance", node.at)
+    if is_on_arrays(symbol):
+        if derivative or not isinstance(node, tree.Call):
+            raise LanguageError(f"deriv({name}) is for functions of one number; write d({name}(x), x)", node.at)
+        instance = expressions.scope.instances.get(name)
+        return apply_to_arrays(expressions, node, instance if isinstance(instance, ArrayInstance) else None)
     count = max(len(symbol.arguments), 1)
     if len(arguments) != count:
         raise LanguageError(f"'{name}' takes {count} argument(s), {len(arguments)} given", node.at)
     if any("[" in a for a in symbol.arguments) or symbol.shape:
-        raise LanguageError(f"'{name}' is declared on arrays; functions of numbers only can be called here", node.at)
+        raise LanguageError(f"'{name}' is a law of arrays; laws of numbers only can be used here", node.at)
     if derivative and count != 1:
         raise LanguageError("deriv(f) is for functions of one number; write d(f(x, y), x)", node.at)
     arrays = [expressions.array(a) for a in arguments]
     return expressions.elementwise(node, lambda *parts: Apply(name, (derivative,) * count, tuple(parts)), *arrays)
+
+
+def reducer_instance(symbol: Symbol) -> str:
+    """The binder that a reducer stands for. Raises LanguageError."""
+    if symbol.instance not in REDUCTIONS:
+        raise LanguageError(
+            f"{symbol.instance!r} is not a reduction{nearest(symbol.instance or '', list(REDUCTIONS))}; "
+            f"the instance of a reducer is one of {', '.join(REDUCTIONS)}"
+        )
+    return symbol.instance
+
+
+def _reduced(expressions: Expressions, node: tree.Call, symbol: Symbol) -> Array:
+    """``AGGREGATE(h[u], u, condition)``: what its instance gives, whose rules it takes over."""
+    from kb.index.binders import binder
+
+    scope = expressions.scope
+    bound = [a for a in node.arguments[1:] if isinstance(a, tree.Name) and not scope.is_taken(a.id)]
+    if len(node.arguments) > 1 and not bound:
+        raise LanguageError(f"'{symbol.name}' binds an index that has no meaning yet: {symbol.name}(x[i], i)", node.at)
+    return binder(expressions, replace(node, function=reducer_instance(symbol)))
 
 
 def _derived_builtin(expressions: Expressions, node: tree.Node, name: str, arguments: tuple[tree.Node, ...]) -> Array:

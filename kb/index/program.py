@@ -77,6 +77,27 @@ class Instance:
     body: Expr
 
 
+@dataclass(frozen=True, eq=False)
+class ArrayInstance:
+    """What an abstract function of arrays stands for: a program with one output.
+
+    ``sizes`` says what the program's dimensions are where the arguments do not tell; ``derived``
+    keeps derivatives of the program, which are programs themselves.
+    """
+
+    program: Program
+    sizes: dict[str, Poly] = field(default_factory=dict)
+    derived: dict[tuple[int, ...], Program] = field(default_factory=dict)
+
+    @property
+    def held(self) -> str:
+        """The step that holds the result."""
+        return self.program.returns[0][1]
+
+
+AnyInstance = Instance | ArrayInstance
+
+
 @dataclass(frozen=True)
 class Program:
     """Symbols in declared order, steps in order of computation, outputs by step name.
@@ -88,7 +109,7 @@ class Program:
     tensors: dict[str, Tensor]
     steps: tuple[AnyStep, ...]
     returns: tuple[tuple[str, str], ...]
-    instances: dict[str, Instance] = field(default_factory=dict)
+    instances: dict[str, AnyInstance] = field(default_factory=dict)
     facts: Facts = field(default_factory=Facts)
     dimensions: tuple[str, ...] = ()
     parts: dict[str, tuple[str, ...]] = field(default_factory=dict)

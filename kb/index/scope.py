@@ -10,7 +10,7 @@ from kb import tree
 from kb.errors import LanguageError, nearest
 from kb.index.affine import Facts, Index, Poly, format_poly
 from kb.index.nodes import Expr, Variable
-from kb.index.program import AnyStep, Instance, Shape, Tensor, index_names
+from kb.index.program import AnyInstance, AnyStep, Shape, Tensor, index_names
 from kb.model import Symbol
 from kb.vocabulary import BUILT_IN, CONSTANTS
 
@@ -58,7 +58,7 @@ class Scope:
     abstract: dict[str, Symbol] = field(default_factory=dict)
     declared: dict[str, Symbol] = field(default_factory=dict)
     dimensions: list[str] = field(default_factory=list)
-    instances: dict[str, Instance] = field(default_factory=dict)
+    instances: dict[str, AnyInstance] = field(default_factory=dict)
     steps: list[AnyStep] = field(default_factory=list)
     indices: dict[str, Index] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)

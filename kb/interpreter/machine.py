@@ -29,7 +29,7 @@ from kb.interpreter.arrays import (
     transpose,
 )
 from kb.interpreter.functions import ARRAY_FUNCTIONS, BINDERS, FUNCTIONS
-from kb.interpreter.plan import Frame, Plan, expression, function_entry, plan_of, solve_sizes
+from kb.interpreter.plan import Frame, Plan, expression, function_entry, is_on_arrays, plan_of, solve_sizes
 from kb.interpreter.ranges import declared_shape, reduce
 from kb.interpreter.steps import Writing
 from kb.model import Entry, Symbol
@@ -307,7 +307,8 @@ class Machine:
         """All outputs of a called entry or abstract function, in declared order."""
         path = (frame.path, frame.position, node.at, self.bound_key(frame))
         symbol = frame.plan.symbols.get(node.function)
-        if symbol is not None and symbol.instance in _BUILT_IN and symbol.kind in ("function", "law"):
+        abstract = symbol is not None and symbol.kind in ("function", "law")
+        if symbol is not None and abstract and symbol.instance in _BUILT_IN and not is_on_arrays(symbol):
             return [self._call(Call(symbol.instance, node.arguments, node.rest, at=node.at), frame)]
         entry = self._callee(node, frame)
         arguments = entry.arguments
@@ -340,7 +341,7 @@ class Machine:
             if symbol.instance is None:
                 raise LanguageError(f"the function '{symbol.name}' has no instance to compute with", node.at)
             name = symbol.instance
-            if name in symbol.arguments or not isinstance(expression(name), Name):
+            if name in symbol.arguments or is_on_arrays(symbol) or not isinstance(expression(name), Name):
                 return function_entry(symbol)
         try:
             return self.lookup(name)

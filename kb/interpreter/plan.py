@@ -29,6 +29,7 @@ from kb.tree import (
     walk,
 )
 
+ABSTRACT = ("function", "law", "reducer")
 Affine = tuple[dict[str, int], int]
 
 expression = lru_cache(maxsize=8192)(parse_expression)
@@ -76,7 +77,8 @@ def plan_of(entry: Entry) -> Plan:
             raise LanguageError(f"'{text}' is a claim, not a step; write 'target = expression'")
         steps.append(step)
     symbols = {s.name: s for s in entry.symbols}
-    shapes = {s.name: tuple(expression(size) for size in s.shape) for s in entry.symbols}
+    values = [s for s in entry.symbols if s.kind not in ABSTRACT]
+    shapes = {s.name: tuple(expression(size) for size in s.shape) for s in values}
     sizes = {name for shape in shapes.values() for size in shape for name in names(size)}
     sizes |= {name for s in entry.symbols if s.classes for name in names(expression(s.classes))}
     targets = {target_name(target) for step in steps for target in step.targets}
@@ -93,7 +95,7 @@ def _read_names(step: Step) -> set[str]:
 
 @lru_cache(maxsize=4096)
 def function_entry(symbol: Symbol) -> Entry:
-    """An abstract function whose instance is an expression, as an entry of its own."""
+    """An abstract function as an entry of its own, whose output is called like the function."""
     arguments = []
     for text in symbol.arguments:
         node = expression(text)
@@ -102,12 +104,26 @@ def function_entry(symbol: Symbol) -> Entry:
             raise LanguageError(f"'{text}' is not an argument of {symbol.name}; write a name or name[n]")
         shape = tuple(str(i) for i in node.indices) if isinstance(node, Element) else ()
         arguments.append(Symbol(base.id, shape))
-    result = "result"
-    while any(a.name == result for a in arguments):
-        result += "_"
-    output = Symbol(result, symbol.shape, role="output")
-    define = (f"{result} = {symbol.instance}",)
-    return Entry(symbol.name, symbol.name, symbols=(*arguments, output), define=define)
+    names = [a.name for a in arguments]
+    output = Symbol(symbol.name, symbol.shape, role="output")
+    return Entry(symbol.name, symbol.name, symbols=(*arguments, output), define=(_instance_step(symbol, names),))
+
+
+def _instance_step(symbol: Symbol, arguments: list[str]) -> str:
+    """The text that computes a function: its instance has a left side, is a name, or is an expression."""
+    text = symbol.instance or ""
+    try:
+        node = expression(text)
+    except LanguageError:
+        return text
+    if isinstance(node, Name) and node.id not in arguments:
+        text = f"{node.id}({', '.join(arguments)})"
+    return f"{symbol.name} = {text}"
+
+
+def is_on_arrays(symbol: Symbol) -> bool:
+    """Whether a function takes or gives arrays; one of numbers acts on each element."""
+    return bool(symbol.shape) or any("[" in text for text in symbol.arguments)
 
 
 class Frame:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from kb.calculus.concrete import concrete
 from kb.calculus.forward import jvp
 from kb.calculus.reverse import Backward, vjp
 from kb.index.affine import Poly
@@ -49,7 +50,7 @@ def compile_source(source: str, name: str) -> Callable[..., Any]:
 class _Module:
     def __init__(self, entry: Entry, program: Program) -> None:
         self.entry = entry
-        self.program = program
+        self.program = program = concrete(program)
         self.id = entry.id
         self.real = [t.name for t in program.arguments if t.symbol and t.symbol.is_differentiable]
         self.names = {t.name for t in program.arguments}
