@@ -113,6 +113,11 @@ class Domain:
     sums_to_one: str = ""
     sign: str = "real"
 
+    @property
+    def is_discrete(self) -> bool:
+        """Whether the values are isolated numbers, such as those of a mask."""
+        return self.latex.startswith(r"\{")
+
 
 _DOMAINS = (
     Domain("real", r"\mathbb{R}", "any real number"),

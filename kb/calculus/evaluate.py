@@ -12,11 +12,11 @@ from typing import Any
 
 import mpmath
 
-from kb.calculus.concrete import concrete
 from kb.index.affine import Atom, Gather, Index, Poly
 from kb.index.nodes import (
     Add,
     Apply,
+    ApplyArray,
     Bind,
     Cases,
     Compare,
@@ -39,7 +39,7 @@ from kb.index.nodes import (
     Var,
     Variable,
 )
-from kb.index.program import ArrayStep, Instance, Program, Step
+from kb.index.program import ArrayInstance, ArrayStep, Instance, Program, Step
 
 Element = Any
 Elements = dict[tuple[int, ...], Element]
@@ -72,10 +72,11 @@ class Evaluation:
     """
 
     def __init__(self, program: Program, values: Mapping[str, Elements], sizes: Mapping[str, int]) -> None:
-        self.program = concrete(program)
+        self.program = program
         self.values: dict[str, Elements] = dict(values)
         self.sizes = sizes
         self.variables: dict[Variable, Element] = {}
+        self.applied_before: dict[Any, Elements] = {}
 
     def run(self) -> dict[str, Elements]:
         """Evaluate all steps; returns the values of all names."""
@@ -156,6 +157,8 @@ class Evaluation:
                 return self.value(arg, place)
             case Apply() | Integral():
                 return self.calculus(expr, place)
+            case ApplyArray(index=index):
+                return self.of_arrays(expr, place)[tuple(self.number(p, place) for p in index)]
         return self.selection(expr, place)
 
     def selection(self, expr: Expr, place: Place) -> Element:
@@ -242,6 +245,28 @@ class Evaluation:
             return self.value(body, place)
         finally:
             self.variables = before
+
+    def of_arrays(self, expr: ApplyArray, place: Place) -> Elements:
+        """All elements of a function of arrays, or of a derivative of it, by the program of its instance."""
+        from kb.calculus.concrete import derived_program
+
+        instance = self.program.instances[expr.name]
+        assert isinstance(instance, ArrayInstance)
+        sizes = {name: self.size(size) for name, size in instance.sizes.items()}
+        values: dict[str, Elements] = {}
+        for tensor, arg in zip(instance.program.arguments, expr.args, strict=True):
+            for axis, index in zip(tensor.shape, arg.indices, strict=True):
+                if isinstance(axis.atom, str):
+                    sizes.setdefault(axis.atom, self.number(index.extent, place))
+            values[tensor.name] = {
+                tuple(inner[i] for i in arg.indices): self.value(arg.body, inner)
+                for inner in self.places(arg.indices, place)
+            }
+        key = (expr.name, expr.wrt, *(tuple(v.items()) for v in values.values()))
+        if key not in self.applied_before:
+            program = derived_program(instance, expr.wrt)
+            self.applied_before[key] = Evaluation(program, values, sizes).run()[program.returns[0][1]]
+        return self.applied_before[key]
 
     def primitive(self, step: ArrayStep) -> Elements:
         """Inverses and determinants of the matrices along the last two axes."""

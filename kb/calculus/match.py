@@ -9,7 +9,7 @@ from typing import Any
 
 from kb.index import build
 from kb.index.affine import Index, Poly
-from kb.index.nodes import ONE, Add, Bind, Expr, Mul, Node, Num, Pow, alpha_key
+from kb.index.nodes import ONE, Add, Bind, Expr, Mul, Node, Num, Pow, Whole, alpha_key
 
 Binding = dict[Index, Poly]
 
@@ -33,6 +33,15 @@ def match(pattern: Any, node: Any, unknown: frozenset[Index], binding: Binding) 
         return
     if isinstance(pattern, Bind) and isinstance(node, Bind):
         yield from _match_binder(pattern, node, unknown, binding)
+        return
+    if isinstance(pattern, Whole) and isinstance(node, Whole):
+        if [i.size for i in pattern.indices] != [i.size for i in node.indices]:
+            return
+        inner = {**binding, **{p: Poly.of(n) for p, n in zip(pattern.indices, node.indices, strict=True)}}
+        for found in match(pattern.body, node.body, unknown, inner):
+            kept = {k: v for k, v in found.items() if k not in pattern.indices}
+            if not any(v.depends_on(node.indices) for v in kept.values()):
+                yield kept
         return
     yield from _match_sequence(pattern.values, node.values, unknown, binding)
 

@@ -151,11 +151,13 @@ def check_directions(subject: Subject) -> Check:
     tally, accuracy = Tally(), _accuracy(subject)
     with mpmath.workdps(accuracy.digits):
         _differences(subject, accuracy, tally)
-    return tally.check(QUESTION, "VJP and JVP against differences of the definition", accuracy.digits)
+    held = ", ".join(sorted(subject.selecting))
+    note = f"{held} is not moved: conditions select by its values" if held else ""
+    return tally.check(QUESTION, "VJP and JVP against differences of the definition", accuracy.digits, note)
 
 
 def _differences(subject: Subject, accuracy: Accuracy, tally: Tally) -> None:
-    names = subject.differentiable[0]
+    names = [name for name in subject.differentiable[0] if name not in subject.selecting]
     generator = random.Random(f"{subject.entry.id}/{subject.seed}/directions")
     for n, point in enumerate(_points(subject, "derivatives")):
         tally.at(point)

@@ -19,9 +19,10 @@ from kb.calculus.reverse import Backward, vjp
 from kb.errors import NotDifferentiable
 from kb.evidence.sampling import Point, Sampler, Sizes
 from kb.index.entries import Elaborated, elaborate
-from kb.index.nodes import Bind, Expr, Integral, Pick, children, walk
+from kb.index.nodes import Bind, Compare, Expr, Integral, Pick, children, read_names, walk
 from kb.index.program import ArrayInstance, ArrayStep, Program, Step
 from kb.model import Entry
+from kb.vocabulary import DOMAINS
 
 
 class ProgramSource(Protocol):
@@ -89,6 +90,17 @@ class Subject:
             except NotDifferentiable as error:
                 refused[name] = str(error)
         return kept, refused
+
+    @cached_property
+    def selecting(self) -> frozenset[str]:
+        """Masks and the like that a condition holds against a number: moved at all, they would select otherwise."""
+        compared: set[str] = set()
+        for step in self.program.steps:
+            for node in walk(step.expr) if isinstance(step, Step) else ():
+                if isinstance(node, Compare) and node.op in ("==", "!="):
+                    compared |= read_names(node)
+        names = [t.name for t in self.program.arguments if t.symbol and DOMAINS[t.symbol.domain].is_discrete]
+        return frozenset(name for name in names if self.program.dependents({name}) & compared)
 
     @cached_property
     def backward(self) -> Backward:

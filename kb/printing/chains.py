@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kb import tree
 from kb.index.affine import Index
-from kb.printing.trees import product_of
+from kb.printing.trees import Symmetric, product_of
 
 Axes = tuple[Index, ...]
 
@@ -47,7 +47,9 @@ class Part:
 
 
 def transposed(node: tree.Node) -> tree.Node:
-    """``A.T``; two transpositions cancel."""
+    """``A.T``; two transpositions cancel, and a symmetric matrix is its own."""
+    if isinstance(node, Symmetric):
+        return node
     return node.operand if isinstance(node, tree.Transpose) else tree.Transpose(node)
 
 
@@ -63,8 +65,9 @@ def scaled_chain(above: Sequence[tree.Node], chain: tree.Chain, below: Sequence[
     operands, operators = chain.operands, chain.operators
     if above:
         front = product_of(above)
-        inner = front.operands if isinstance(front, tree.Chain) else (front,)
-        signs = front.operators if isinstance(front, tree.Chain) else ()
+        product = isinstance(front, tree.Chain) and front.operators[0] not in "+-"
+        inner = front.operands if isinstance(front, tree.Chain) and product else (front,)
+        signs = front.operators if isinstance(front, tree.Chain) and product else ()
         operands, operators = (*inner, *operands), (*signs, "*", *operators)
     if below:
         operands, operators = (*operands, product_of(below)), (*operators, "/")

@@ -19,6 +19,7 @@ from kb.index.nodes import (
     HALF,
     Add,
     Apply,
+    ApplyArray,
     Bind,
     Cases,
     Compare,
@@ -151,6 +152,8 @@ class _Matrix:
                 return self.read(expr)
             case Test(condition=condition):
                 return self.test(condition)
+            case ApplyArray():
+                return self.of_arrays(expr)
             case Pow(base=base, exponent=exponent) if not free_indices(exponent) and not _has_sum(exponent):
                 return self.raised(base, exponent)
         own = self.axes_of(expr)
@@ -175,6 +178,16 @@ class _Matrix:
             raise NoMatrixForm
         base: tree.Node = tree.Name(self.names.shown.get(read.name, read.name))
         return single(tree.Element(base, tuple(lead)) if lead else base, found)
+
+    def of_arrays(self, expr: ApplyArray) -> Part:
+        """An abstract function of whole arrays, or a derivative of it: a vector or a matrix."""
+        axes = tuple(p.index for p in expr.index)
+        found = tuple(i for i in axes if i is not None)
+        if len(found) != len(axes) or len(set(found)) != len(found) or len(found) > 2 or set(found) & self.leads:
+            raise NoMatrixForm
+        if any(free_indices(a) for a in expr.args):
+            raise NoMatrixForm
+        return single(self.scalar.of_arrays(expr), found)
 
     def test(self, condition: Condition) -> Part:
         """A delta as an identity matrix, a comparison of values as an elementwise bracket."""
@@ -237,7 +250,7 @@ class _Network:
                 self.open_sum(expr, indices, body)
             case Pow(base=base, exponent=exponent) if build.split_coefficient(exponent)[0] < 0:
                 self.divide(build.power(base, build.negative(exponent)))
-            case _ if not free_indices(expr) and not _has_sum(expr):
+            case _ if not free_indices(expr) and (not _has_sum(expr) or isinstance(expr, ApplyArray)):
                 self.above.append(self.matrix.constant(expr))
             case _:
                 self.parts.append(self.matrix.part(expr))

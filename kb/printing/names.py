@@ -43,7 +43,8 @@ class Names:
     ``shown`` renames symbols and steps for display; ``usual`` says how an axis of a name is indexed
     in the definitions, so that derivatives speak of the same things by the same letters. ``ranges``
     collects the sizes over which each name runs. ``expectations`` are values shown as such, and so are
-    those that are ``awaiting`` their differentiation.
+    those that are ``awaiting`` their differentiation. ``signatures`` names the arguments of abstract
+    functions of arrays.
     """
 
     taken: frozenset[str] = frozenset()
@@ -53,6 +54,7 @@ class Names:
     ranges: dict[str, set[str]] = field(default_factory=dict, compare=False)
     expectations: Mapping[str, Expectation] = field(default_factory=dict)
     awaiting: Mapping[str, Awaiting] = field(default_factory=dict)
+    signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def with_expectations(self, known: Mapping[str, Expectation]) -> Names:
         """The same names, and values that stand for expectations."""

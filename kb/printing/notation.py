@@ -14,6 +14,7 @@ from kb.index.nodes import Bind, Fn, Pick, Read, reads, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step
 from kb.model import Entry
 from kb.parser import parse_statement
+from kb.printing.functions import argument_names, with_functions
 from kb.printing.glyphs import Context, Glyph, glyph_latex, split_name, split_scripts, symbol_latex
 from kb.printing.matrix import matrix_notation
 from kb.printing.names import Names, poly_tree
@@ -51,7 +52,7 @@ def names_for(entry: Entry, definition: Program, program: Program | None = None)
         for axis in range(len(tensor.shape)):
             if (_base(name), axis) in usual:
                 usual.setdefault((name, axis), usual[_base(name), axis])
-    return Names(frozenset(taken), {}, {}, usual, ranges)
+    return Names(frozenset(taken), {}, {}, usual, ranges, signatures=argument_names(definition))
 
 
 def _base(name: str) -> str:
@@ -77,7 +78,7 @@ def context_for(entry: Entry, program: Program, programs: Programs | None = None
         if symbol.kind == "function":
             kinds |= {symbol.name + "_prime" * n: "function" for n in (1, 2)}
     timed = timeline(entry)
-    return Context(
+    known = Context(
         ranks,
         _glyphs(entry, program),
         kinds,
@@ -86,6 +87,7 @@ def context_for(entry: Entry, program: Program, programs: Programs | None = None
         time_index=timed,
         times=_times(entry, program) if timed else {},
     )
+    return with_functions(known, program)
 
 
 def timeline(entry: Entry) -> str | None:

@@ -19,6 +19,7 @@ from kb.index.nodes import (
     ONE,
     Add,
     Apply,
+    ApplyArray,
     Bind,
     Cases,
     Compare,
@@ -41,14 +42,18 @@ from kb.index.nodes import (
     Val,
     Var,
     Variable,
+    Whole,
     children,
+    derivative_places,
     free_indices,
     num,
     val,
     walk,
 )
+from kb.index.program import Program
+from kb.printing.functions import derivative_name
 from kb.printing.names import Awaiting, Expectation, Names, poly_tree
-from kb.printing.trees import element, negated, number_parts, product_of, renamed, sum_of
+from kb.printing.trees import Symmetric, element, negated, number_parts, product_of, renamed, sum_of
 
 
 def reify(expr: Expr, names: Names | None = None) -> tree.Node:
@@ -116,6 +121,9 @@ class Reifier:
                 return tree.Call(name, (self.visit(arg),))
             case Apply():
                 return self.applied(expr)
+            case ApplyArray(index=index):
+                places = tuple(poly_tree(p, self.names) for p in index)
+                return tree.Element(self.of_arrays(expr), places) if places else self.of_arrays(expr)
             case Stop(arg=arg):
                 return tree.Call("stop", (self.visit(arg),))
         return self.binding(expr)
@@ -228,7 +236,8 @@ class Reifier:
         """``word(body, i, j, conditions)``; a range that no subscript shows is a condition."""
         scope = self.inside(expr.indices, expr.body)
         listed: list[tree.Node] = [tree.Name(scope.names.given[i]) for i in expr.indices]
-        seen = {i for n in walk(expr.body) if isinstance(n, Read) for p in n.index if (i := p.index) is not None}
+        shown = (n for n in walk(expr.body) if isinstance(n, (Read, ApplyArray)))
+        seen = {i for n in shown for p in n.index if (i := p.index) is not None}
         for index in expr.indices:
             if index not in seen and index.size is not None:
                 limit = poly_tree(index.size, scope.names)
@@ -272,6 +281,32 @@ class Reifier:
             for _ in range(order):
                 node = tree.Call("d", (node, arg))
         return node
+
+    def of_arrays(self, expr: ApplyArray) -> tree.Node:
+        """A function of arrays or a derivative of one, as an array of its own: ``grad_L(theta - v)``."""
+        args = tuple(self.whole(a) for a in expr.args)
+        rank = len(derivative_places(expr)[0])
+        if expr.wrt == (0,) and len(expr.args) == 1 and not expr.args[0].indices:
+            return tree.Prime(expr.name, args)
+        names = self.names.signatures.get(expr.name) or tuple(f"{n + 1}" for n in range(len(args)))
+        made = Symmetric if len(expr.wrt) == 2 and len(set(expr.wrt)) == 1 and not rank else tree.Call
+        return made(derivative_name(expr.name, expr.wrt, names, rank), args)
+
+    def whole(self, arg: Whole) -> tree.Node:
+        """An array as a whole: without its indices where each read ends with them, else in matrix notation."""
+        from kb.printing.matrix import matrix_notation
+
+        count = len(arg.indices)
+        own = tuple(map(Poly.of, arg.indices))
+
+        def shortened(read: Read) -> Expr | None:
+            return Read(read.name, read.index[:-count], read.outside) if count and read.index[-count:] == own else None
+
+        bare = build.replace_reads(arg.body, shortened)
+        if not free_indices(bare) & set(arg.indices):
+            return self.visit(bare)
+        matrix = matrix_notation(arg.body, arg.indices, Program({}, (), ()), self.names)
+        return matrix if matrix is not None else self.inside(arg.indices, arg.body).visit(arg.body)
 
 
 def _is_place(side: Expr) -> bool:

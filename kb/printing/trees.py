@@ -11,6 +11,12 @@ from kb import tree
 _MOST_DIGITS = 100
 
 
+class Symmetric(tree.Call):
+    """A call that gives a symmetric matrix, which is its own transpose."""
+
+    __slots__ = ()
+
+
 def element(name: str, indices: Sequence[tree.Node]) -> tree.Name | tree.Element:
     """``name`` or ``name[i, j]``."""
     return tree.Element(tree.Name(name), tuple(indices)) if indices else tree.Name(name)
