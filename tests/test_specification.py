@@ -17,7 +17,7 @@ from kb import interpreter, model, parser, tree
 from kb.records import shipped_path
 from kb.vocabulary import ARRAY_FUNCTIONS, BINDERS, CONSTANTS, DOMAINS, FUNCTIONS, OPERATORS
 
-WAITING = {"argmax", "argmin", "reducer"}
+WAITING = {"argmax", "argmin"}
 """Words that are reserved and do not work yet; the comment does not promise them."""
 FILLED_IN = "  name: Example\n  topic: examples\n  about: An example.\n"
 

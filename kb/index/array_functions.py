@@ -67,6 +67,12 @@ def apply_to_arrays(expressions: Expressions, node: tree.Call, instance: ArrayIn
         raise Poisoned(node.function, node.at)
     if node.rest:
         raise LanguageError("'...' passes the rest by name to an entry; a function takes all arguments", node.at)
+    names = [t.name for t in instance.program.arguments]
+    if len(node.arguments) != len(names):
+        raise LanguageError(
+            f"'{node.function}' takes {len(names)} argument(s) ({', '.join(names)}), {len(node.arguments)} given",
+            node.at,
+        )
     binding = Binding(expressions, node, instance.program)
     binding.sizes.update(instance.sizes)
     given = [(tensor, expressions.array(argument), argument) for tensor, argument in binding.arguments()]

@@ -294,6 +294,7 @@ class Presenter:
             tuple(self.uses),
             with_ranges(plain, names),
             with_ranges(plain, defining),
+            tuple((s.name, s.instance or "") for s in self.entry.symbols if s.kind == "reducer"),
         )
 
     def before(self, lines: Sequence[Line], names: Names) -> tuple[tuple[tree.Step, ...], tuple[tree.Step, ...]]:

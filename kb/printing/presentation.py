@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kb import tree
+from kb.printing.escape import escape_tex
 from kb.printing.glyphs import Context
 from kb.printing.latex import latex
 from kb.printing.text import text
@@ -44,7 +45,8 @@ class Presentation:
 
     ``before`` holds the definitions of the steps that the statements read, ``internal`` those among
     them that the entry itself does not state (they come from entries that it calls), ``uses`` the
-    constraints behind the ``constrained`` form of a line.
+    constraints behind the ``constrained`` form of a line, ``reducers`` the abstract reductions of
+    the entry with the instances for which the statements hold.
     """
 
     entry: str
@@ -57,6 +59,7 @@ class Presentation:
     uses: tuple[tree.Claim, ...]
     context: Context
     defining: Context
+    reducers: tuple[tuple[str, str], ...] = ()
 
     @property
     def statements(self) -> tuple[tree.Step | tree.Claim, ...]:
@@ -83,6 +86,8 @@ class Presentation:
         if self.before:
             lines.append("where")
             lines += [f"  {text(step, self.defining)}" for step in self.before]
+        if self.reducers:
+            lines.append("for " + ", ".join(f"{name} = {instance}" for name, instance in self.reducers))
         return "\n".join(lines)
 
     def _shape_text(self, shape: Shape) -> str:
@@ -117,6 +122,10 @@ class Presentation:
             if line.constrained is not None:
                 why = rf" \quad \text{{because }} {because}" if because else ""
                 rows.append(("", latex(line.constrained, self.context) + why))
+        if self.reducers:
+            left, right = rows[-1]
+            found = ", ".join(f"{escape_tex(name)} = {instance}" for name, instance in self.reducers)
+            rows[-1] = (left, rf"{right} \quad \text{{for {found}}}")
         if len(rows) == 1:
             return " = ".join(rows[0])
         body = " \\\\\n".join(f"{left} &= {right}" for left, right in rows)
@@ -148,6 +157,7 @@ class Presentation:
             "statements": [formula(statement) for statement in self.statements],
             "constrained": [formula(statement) for statement in self.constrained],
             "uses": [formula(claim) for claim in self.uses],
+            "reducers": dict(self.reducers),
         }
 
 
