@@ -18,7 +18,7 @@ from kb.errors import LanguageError
 from kb.evidence import QUESTIONS
 from kb.model import NamedClaim, Reference, Symbol
 from kb.parser import parse_expression, parse_statement
-from kb.printing import latex as print_latex
+from kb.printing import latex_display
 from kb.printing import text as print_text
 from kb.vocabulary import DOMAINS
 
@@ -233,7 +233,7 @@ class EntryView:
             node: tree.Node = parse_statement(text)
         except LanguageError:
             node = parse_expression(text)
-        return Formula(print_latex(node, self.equation.context), print_text(node, self.equation.context))
+        return Formula(latex_display(node, self.equation.context), print_text(node, self.equation.context))
 
     @cached_property
     def partials(self) -> tuple[DerivativeView, ...]:

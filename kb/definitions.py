@@ -110,7 +110,7 @@ def definition_text(entry: Entry, context: Context, entries: Mapping[str, Entry]
 
 def definition_latex(entry: Entry, context: Context, entries: Mapping[str, Entry]) -> str:
     """The steps below each other, aligned at their relation."""
-    from kb.printing.latex import latex_lines
+    from kb.printing.breaking import latex_lines
 
     return latex_lines(shown_statements(entry, context, entries), context, _relation(entry)[1])
 

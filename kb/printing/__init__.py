@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from kb.printing.breaking import latex_display, latex_lines
 from kb.printing.escape import docstring, escape_html, escape_markdown, escape_tex, python_string
 from kb.printing.glyphs import Context, symbol_latex, symbol_text
-from kb.printing.latex import latex, latex_lines
+from kb.printing.latex import latex
 from kb.printing.text import text, text_lines
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "escape_markdown",
     "escape_tex",
     "latex",
+    "latex_display",
     "latex_lines",
     "python_string",
     "symbol_latex",

@@ -24,7 +24,6 @@ from kb.printing.layout import (
     arrange,
     branches,
     context_of_targets,
-    contexts_in_time,
 )
 from kb.printing.ranks import rank
 from kb.tree import (
@@ -47,7 +46,7 @@ from kb.tree import (
     Transpose,
 )
 
-__all__ = ["Context", "latex", "latex_lines", "symbol_latex"]
+__all__ = ["Context", "LatexPrinter", "latex", "symbol_latex"]
 
 RELATIONS = {"==": "=", "!=": r"\ne", "<=": r"\le", ">=": r"\ge", "<": "<", ">": ">"}
 # TeX itself puts space before these.
@@ -57,7 +56,7 @@ _SPACED = (
 )  # fmt: skip
 _ROMAN = (r"\mathrm", r"\mathbf", r"\sqrt")
 _CLOSING = (")", "]", r"\rvert", r"\rVert")
-_TOO_DEEP = "the formula is nested too deeply to be printed; split it into steps"
+TOO_DEEP = "the formula is nested too deeply to be printed; split it into steps"
 
 
 def latex(node: Node, context: Context | None = None, relation: str = "=") -> str:
@@ -72,26 +71,7 @@ def latex(node: Node, context: Context | None = None, relation: str = "=") -> st
             return f"{left} {sign} {right}"
         return printer.box(node).tex
     except RecursionError:
-        raise LanguageError(_TOO_DEEP, node.at) from None
-
-
-def latex_lines(statements: Sequence[Step | Claim], context: Context | None = None, relation: str = "=") -> str:
-    """Statements below each other, aligned at their relation; a single one needs no environment.
-
-    Where the context has a time index, a state reads as its value at the time before until a
-    statement sets it, and as the new value from then on.
-    """
-    context = context or Context()
-    lines: list[tuple[str, str, str]] = []
-    try:
-        for statement, seen in zip(statements, contexts_in_time(statements, context), strict=True):
-            lines.append(LatexPrinter(seen).sides(statement, relation))
-    except RecursionError:
-        raise LanguageError(_TOO_DEEP) from None
-    if len(lines) == 1:
-        return " ".join(lines[0])
-    body = " \\\\\n".join(f"{left} &{sign} {right}" for left, sign, right in lines)
-    return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
+        raise LanguageError(TOO_DEEP, node.at) from None
 
 
 class LatexPrinter(CallPrinter):
@@ -235,11 +215,15 @@ class LatexPrinter(CallPrinter):
     def sum(self, chain: Chain, inline: bool) -> Box:
         """Terms with plus and minus."""
         boxes = [self.box(o, inline) for o in chain.operands]
-        tex = held(boxes[0], SUM)
+        return Box(" ".join(self.terms(chain, boxes)), SUM, any(b.tall for b in boxes))
+
+    def terms(self, chain: Chain, boxes: Sequence[Box]) -> list[str]:
+        """The terms of a sum, all but the first with their signs."""
+        found = [held(boxes[0], SUM)]
         for operator, box in zip(chain.operators, boxes[1:], strict=True):
             loose = box.negative or (operator == "-" and box.level == SUM)
-            tex += f" {operator} {fenced(box) if loose else held(box, SUM)}"
-        return Box(tex, SUM, any(b.tall for b in boxes))
+            found.append(f"{operator} {fenced(box) if loose else held(box, SUM)}")
+        return found
 
     def product(self, product: Product, inline: bool) -> Box:
         """Factors side by side, with a sign between them only where they would be misread."""

@@ -278,7 +278,7 @@ def branches(cases: Cases) -> tuple[list[tuple[Node, Node]], Node]:
 
 
 def contexts_in_time(statements: Sequence[Step | Claim], context: Context) -> list[Context]:
-    """For each statement the context that it is read in: states not yet written are of the time before."""
+    """For each statement the context that it is read in: in steps, states not yet written are of the time before."""
     if context.time_index is None:
         return [context] * len(statements)
     times = dict(context.times)
@@ -286,7 +286,7 @@ def contexts_in_time(statements: Sequence[Step | Claim], context: Context) -> li
     times |= dict.fromkeys(states, -1)
     contexts: list[Context] = []
     for statement in statements:
-        contexts.append(replace(context, times=dict(times)))
+        contexts.append(replace(context, times=dict(times)) if isinstance(statement, Step) else context)
         times |= dict.fromkeys(states & targets_of(statement), 0)
     return contexts
 

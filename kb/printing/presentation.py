@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kb import tree
+from kb.printing.breaking import Row, aligned, broken
 from kb.printing.escape import escape_tex
 from kb.printing.glyphs import Context
 from kb.printing.latex import latex
@@ -112,24 +113,22 @@ class Presentation:
 
         Steps of entries that are called come first; those that the entry states are not repeated.
         """
-        rows: list[tuple[str, str]] = []
+        rows: list[Row] = []
         for step in self.internal:
             targets = r",\, ".join(latex(t, self.defining) for t in step.targets)
-            rows.append((targets, latex(step.value, self.defining)))
+            rows += broken(targets, "=", latex(step.value, self.defining), step.value, self.defining)
         because = r",\ ".join(latex(claim, self.context) for claim in self.uses)
         for line in self.content:
-            rows.append((self._left_latex(line.left), latex(line.right, self.context)))
+            left, right = self._left_latex(line.left), latex(line.right, self.context)
+            rows += broken(left, "=", right, line.right, self.context)
             if line.constrained is not None:
                 why = rf" \quad \text{{because }} {because}" if because else ""
-                rows.append(("", latex(line.constrained, self.context) + why))
+                rows.append(("", f"= {latex(line.constrained, self.context)}{why}"))
         if self.reducers:
             left, right = rows[-1]
             found = ", ".join(f"{escape_tex(name)} = {instance}" for name, instance in self.reducers)
             rows[-1] = (left, rf"{right} \quad \text{{for {found}}}")
-        if len(rows) == 1:
-            return " = ".join(rows[0])
-        body = " \\\\\n".join(f"{left} &= {right}" for left, right in rows)
-        return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
+        return aligned(rows)
 
     def _left_latex(self, node: tree.Node) -> str:
         second = _second_derivative(node)
