@@ -53,6 +53,16 @@ def test_blocks_side_by_side_are_proven_to_fit() -> None:
     assert Facts().within(Poly.of(block) * M + Poly.of(inside), N * M)
 
 
+@given(st.integers(-9, 9), st.integers(-9, 9), st.integers(-9, 9), st.integers(1, 5), st.integers(1, 9))
+def test_rounding_down_leaves_multiples_whole(a: int, b: int, c: int, divisor: int, s: int) -> None:
+    poly = (S * N * a + S * b + c) // (S * divisor)
+    assert poly.evaluate(lambda atom: {"s": s, "n": 5}[str(atom)]) == (5 * s * a + s * b + c) // (s * divisor)
+
+
+def test_a_stride_and_back_is_the_same_size() -> None:
+    assert S * (N - 1) // S + 1 == N
+
+
 @given(st.integers(-9, 9), st.integers(-9, 9), st.integers(1, 5), st.integers(1, 9))
 def test_polynomials_evaluate_as_they_are_written(a: int, b: int, divisor: int, n: int) -> None:
     poly = (N * a + b) // Poly.of(divisor) + N * N

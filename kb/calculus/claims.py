@@ -8,15 +8,16 @@ from typing import Any
 
 from kb import tree
 from kb.calculus.hook import derive as derive_symbolically
-from kb.calculus.normal import Normal, inlined
+from kb.calculus.normal import Normal
 from kb.errors import EqkbError, Fault, LanguageError
+from kb.index import build
 from kb.index.affine import Index, Poly
 from kb.index.binders import infer_ranges
 from kb.index.calls import Calls
 from kb.index.entries import Elaborated, ProgramOf
 from kb.index.expressions import Derive, Expressions
-from kb.index.nodes import Expr, same
-from kb.index.program import Program
+from kb.index.nodes import Expr, Node, Read, same
+from kb.index.program import Program, Step
 from kb.index.scope import Array, Poisoned, Scope, show
 from kb.model import Entry
 from kb.parser import check_name, parse_statement
@@ -100,12 +101,33 @@ def claim_faults(elaborated: Elaborated, programs: ProgramOf, entries: Iterable[
 
 
 def is_trivial(form: ClaimForm, identity: bool = False) -> bool:
-    """Whether both sides are the same text; for an identity, the same once the steps are put in."""
+    """Whether both sides are the same text; for an identity, the same once the steps are put in.
+
+    Nothing is cancelled between steps: a route that divides by what it multiplied with before is another route.
+    """
     if form.claim.left == form.claim.right:
         return True
     if not identity or form.relation != "==" or _has_derivative(form.claim):
         return False
-    return same(inlined(form.left, form.program), inlined(form.right, form.program))
+    steps = {
+        s.name: s
+        for s in form.program.steps
+        if isinstance(s, Step) and s.is_plain and len(form.program.definitions(s.name)) == 1
+    }
+    return same(_spelled_out(form.left, steps), _spelled_out(form.right, steps))
+
+
+def _spelled_out(part: Any, steps: dict[str, Step]) -> Any:
+    """The expression with steps in place of their names, and nothing simplified in doing so."""
+    if isinstance(part, tuple):
+        return tuple(_spelled_out(p, steps) for p in part)
+    if isinstance(part, Read) and part.name in steps:
+        step = steps[part.name]
+        body = build.substitute(build.freshen(step.expr), dict(zip(step.free, part.index, strict=True)))
+        return _spelled_out(body, steps)
+    if isinstance(part, Node):
+        return type(part)(*(_spelled_out(v, steps) for v in part.values))
+    return part
 
 
 def prove(form: ClaimForm) -> bool | None:
@@ -228,7 +250,10 @@ def _affine_bounds(expressions: Expressions, index: Index, claim: tree.Claim) ->
         for place_node, size in zip(node.indices, tensor.shape, strict=False):
             if index.name not in tree.names(place_node):
                 continue
-            place = expressions.index(place_node)
+            try:
+                place = expressions.index(place_node)
+            except LanguageError:  # it also holds an index that is bound inside the claim
+                continue
             parts = place.split(index)
             others = [i for i in place.indices() if i is not index]
             if parts is not None and not others and scope.facts.nonnegative(parts[0] - 1):

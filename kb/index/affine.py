@@ -147,7 +147,28 @@ class Poly:
             return self
         if self.constant is not None and other.constant:
             return Poly.of(self.constant // other.constant)
+        if len(other.terms) == 1:
+            whole, rest = self._multiples(*other.terms[0])
+            if whole.terms:
+                return whole + (rest // other if rest.terms else Poly({}))
         return Poly.of(FloorDiv(self, other))
+
+    def _multiples(self, divisor: Monomial, coefficient: int) -> tuple[Poly, Poly]:
+        """``(a, b)`` with ``self == a*coefficient*divisor + b``: rounding down leaves such a term whole."""
+        whole: dict[Monomial, int] = {}
+        rest: dict[Monomial, int] = {}
+        for monomial, c in self.terms:
+            left = list(monomial)
+            for atom in divisor:
+                if atom not in left:
+                    break
+                left.remove(atom)
+            else:
+                if c % coefficient == 0:
+                    whole[tuple(left)] = c // coefficient
+                    continue
+            rest[monomial] = c
+        return Poly(whole), Poly(rest)
 
     @property
     def constant(self) -> int | None:
