@@ -269,7 +269,7 @@ def test_the_jacobian_of_softmax_is_the_textbook_one() -> None:
 
 
 TEXTBOOK = [
-    ("softmax", "z", ["z_bar = p*(p_bar - sum(p*p_bar))"]),
+    ("softmax", "z", ["z_bar = p*(p_bar - p.T @ p_bar)"]),
     ("scaled_dot_product_attention", "V", ["V_bar = A.T @ O_bar"]),
     ("scaled_dot_product_attention", "Q", ["Q_bar = S_bar @ K/sqrt(d_k)"]),
     ("scaled_dot_product_attention", "K", ["K_bar = S_bar.T @ Q/sqrt(d_k)"]),

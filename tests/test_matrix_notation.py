@@ -126,7 +126,7 @@ def test_the_steps_of_attention_all_have_a_form() -> None:
         ("linear", "x_bar", "W.T @ y_bar"),
         ("normal_equation", "G_bar", "-G_inv.T @ G_inv_bar @ G_inv.T"),
         ("normal_equation", "y_bar", "X @ G_inv.T @ theta_bar"),
-        ("softmax", "z_bar", "p*(p_bar - sum(p*p_bar))"),
+        ("softmax", "z_bar", "p*(p_bar - p.T @ p_bar)"),
         ("multi_head_attention", "A_bar", "head_bar[i] @ v[i].T"),
         ("batch_norm", "gamma_bar", "colsum(y_bar*x_hat)"),
     ],

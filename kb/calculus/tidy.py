@@ -20,6 +20,7 @@ from kb.index.functions import may_be_infinite
 from kb.index.nodes import (
     MINUS_ONE,
     ONE,
+    ZERO,
     Add,
     Bind,
     Expr,
@@ -282,7 +283,7 @@ def _without(bag: list[tuple[Expr, Expr]], common: list[tuple[Expr, Expr]]) -> E
     for base, exponent in bag:
         for shared, taken in common:
             if equal(base, shared):
-                exponent = build.subtract(exponent, taken)
+                exponent = ZERO if equal(exponent, taken) else build.subtract(exponent, taken)
         left.append(build.power(base, exponent))
     return build.mul(*left)
 

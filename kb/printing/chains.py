@@ -115,7 +115,7 @@ def sum_over(index: Index, parts: list[Part], pending: Sequence[Index], axes: Ax
     if len(meeting) != 2:
         raise NoMatrixForm
     left, right = sorted(meeting, key=lambda p: _side(index, p, axes))
-    return [*others, _matrix_product(index, left, right)]
+    return [*others, matrix_product(index, left, right)]
 
 
 def _with_vector(index: Index, meeting: list[Part]) -> list[Part]:
@@ -138,7 +138,19 @@ def _side(index: Index, part: Part, axes: Axes) -> tuple[int, int]:
     return (0, axes.index(outer) if outer in axes else int(part.axes[0] is index))
 
 
-def _matrix_product(index: Index, left: Part, right: Part) -> Part:
+def is_vector(part: Part) -> bool:
+    """Whether it may stand in a dot product: over one axis, and no quotient or elementwise power."""
+    nodes = [link.node for link in part.links]
+    odd = any(isinstance(n, (Quotient, tree.Power)) or is_inverse(n) for n in nodes)
+    return len(part.axes) == 1 and not odd
+
+
+def is_inverse(node: tree.Node) -> bool:
+    """``1/x``."""
+    return isinstance(node, tree.Chain) and node.operands[0] == tree.Number("1") and node.operators[0] == "/"
+
+
+def matrix_product(index: Index, left: Part, right: Part) -> Part:
     """``left @ right`` over their common index."""
     if len(left.axes) == 2:
         left = left if left.axes[1] is index else left.turned()

@@ -46,7 +46,9 @@ from kb.printing.chains import (
     NoMatrixForm,
     Part,
     Quotient,
+    is_vector,
     joined_twins,
+    matrix_product,
     over_one,
     placed,
     scaled_chain,
@@ -157,7 +159,10 @@ class _Matrix:
             case Pow(base=base, exponent=exponent) if not free_indices(exponent) and not _has_sum(exponent):
                 return self.raised(base, exponent)
         own = self.axes_of(expr)
-        if isinstance(expr, (Add, Fn, Several)) or (isinstance(expr, Apply) and _is_plain(expr)):
+        if isinstance(expr, Add):
+            inner = _Matrix(self.program, self.names.nested(), self.leads, self.wanted)
+            return single(inner.array(expr, own), own)
+        if isinstance(expr, (Fn, Several)) or (isinstance(expr, Apply) and _is_plain(expr)):
             return single(self.array(expr, own), own)
         raise NoMatrixForm
 
@@ -176,6 +181,8 @@ class _Matrix:
         shape = self.program.tensors[read.name].shape[len(lead) :] if read.name in self.program.tensors else ()
         if any(i.size != size for i, size in zip(found, shape, strict=False)):
             raise NoMatrixForm
+        if read.name in self.names.parts:
+            return self.authored(read, found)
         base: tree.Node = tree.Name(self.names.shown.get(read.name, read.name))
         return single(tree.Element(base, tuple(lead)) if lead else base, found)
 
@@ -188,6 +195,13 @@ class _Matrix:
         if any(free_indices(a) for a in expr.args):
             raise NoMatrixForm
         return single(self.scalar.of_arrays(expr), found)
+
+    def authored(self, read: Read, axes: Axes) -> Part:
+        """A part of the definition as it is written, where it is whole."""
+        part = self.names.parts[read.name]
+        if part.letters or len(axes) != len(part.step.free):
+            raise NoMatrixForm
+        return single(part.node, axes)
 
     def test(self, condition: Condition) -> Part:
         """A delta as an identity matrix, a comparison of values as an elementwise bracket."""
@@ -242,7 +256,7 @@ class _Network:
         """Take a product apart, sums inside it included."""
         match expr:
             case Mul():
-                for arg in turned_sums(expr):
+                for arg in self.matrix.names.ordered(turned_sums(expr)):
                     self.collect(arg)
             case Num(value=value):
                 self.number *= value
@@ -288,12 +302,23 @@ class _Network:
         parts = list(self.parts)
         pending = list(self.bound)
         while pending:
-            parts = joined_twins(parts)
+            parts = joined_twins(self.dot_products(parts, pending))
+            if not pending:
+                break
             index = min(pending, key=lambda i: sum(i in p.axes for p in parts))
             pending.remove(index)
             parts = sum_over(index, parts, pending, axes)
         divisors = [d if set(d.axes) != set(axes) else single(d.over(axes), axes) for d in self.divisors]
         return [*joined_twins(parts), *(single(Quotient(d.over(d.axes)), d.axes) for d in divisors)]
+
+    def dot_products(self, parts: list[Part], pending: list[Index]) -> list[Part]:
+        """Sums of products of two vectors as such, taken from what is pending."""
+        for index in list(pending):
+            meeting = [p for p in parts if index in p.axes]
+            if len(meeting) == 2 and all(map(is_vector, meeting)):
+                pending.remove(index)
+                parts = [*(p for p in parts if p not in meeting), matrix_product(index, *meeting)]
+        return parts
 
     def scaled(self, node: tree.Node | None) -> tree.Node:
         """Numbers in front, divisors behind, sums over heads around."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
 from kb import tree
 from kb.index.affine import Atom, FloorDiv, Gather, Index, Poly, format_poly
 from kb.index.nodes import Condition, Expr, Read, Variable, free_indices, reads
+from kb.printing.authored import Authored
+from kb.printing.order import in_reading_order, nested
 from kb.printing.trees import element, product_of, sum_of
 
 _LETTERS = "ijklmnpqrstuvabcdefgh"
@@ -45,6 +47,9 @@ class Names:
     collects the sizes over which each name runs. ``expectations`` are values shown as such, and so are
     those that are ``awaiting`` their differentiation. ``signatures`` names the arguments of abstract
     functions of arrays.
+    ``roles`` say what the names hold (see ``kb.printing.order``), ``letters`` by which letters the
+    author indexes (without them any hint is as good as another), ``pairs`` what the author multiplies,
+    ``parts`` what is shown as the author wrote it.
     """
 
     taken: frozenset[str] = frozenset()
@@ -55,10 +60,28 @@ class Names:
     expectations: Mapping[str, Expectation] = field(default_factory=dict)
     awaiting: Mapping[str, Awaiting] = field(default_factory=dict)
     signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    roles: Mapping[str, int] = field(default_factory=dict)
+    pairs: frozenset[tuple[str, str]] = frozenset()
+    parts: Mapping[str, Authored] = field(default_factory=dict)
+    letters: frozenset[str] | None = None
 
     def with_expectations(self, known: Mapping[str, Expectation]) -> Names:
         """The same names, and values that stand for expectations."""
         return replace(self, expectations={**self.expectations, **known})
+
+    def ordered(self, factors: Sequence[Expr]) -> list[Expr]:
+        """Factors of a product in the order in which people read them."""
+        return in_reading_order(factors, self.roles, self.pairs, tuple(self.given))
+
+    def read(self, name: str, places: Sequence[tree.Node]) -> tree.Node:
+        """An element of a symbol or step, or of a part of the definition as it is written there."""
+        if name in self.parts:
+            return self.parts[name].at(places)
+        return element(self.shown.get(name, name), places)
+
+    def nested(self) -> Names:
+        """The same names within a sum that is a factor."""
+        return replace(self, roles=nested(self.roles))
 
     def bind(self, items: Iterable[Index | Variable], body: Expr | None = None) -> Names:
         """The same names and one for each of the items.
@@ -70,7 +93,9 @@ class Names:
         for item in items:
             if item not in given:
                 usual = list(self._usual(item, body))
-                wanted = [*usual, *(letter for name in usual[:1] for letter in _after(name)), item.name]
+                known = self.letters is None or item.name in self.letters or isinstance(item, Variable)
+                hints = [item.name] if known else []
+                wanted = [*usual, *(letter for name in usual[:1] for letter in _after(name)), *hints]
                 given[item] = self._fresh(wanted, set(given.values()))
                 if isinstance(item, Index) and item.size is not None:
                     self.ranges.setdefault(given[item], set()).add(format_poly(item.size))

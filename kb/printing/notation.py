@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from kb import tree
@@ -18,6 +19,7 @@ from kb.printing.functions import argument_names, with_functions
 from kb.printing.glyphs import Context, Glyph, glyph_latex, split_name, split_scripts, symbol_latex
 from kb.printing.matrix import matrix_notation
 from kb.printing.names import Names, poly_tree
+from kb.printing.order import COTANGENT, GIVEN, STEP, TANGENT, authored_pairs
 from kb.printing.reify import reify
 from kb.printing.trees import element
 from kb.printing.written import written_out
@@ -38,6 +40,7 @@ def names_for(entry: Entry, definition: Program, program: Program | None = None)
     taken = {*tensors, *definition.dimensions, *(s.name for s in entry.symbols)}
     usual: dict[tuple[str, int], str] = {}
     ranges: dict[str, set[str]] = {}
+    letters = _letters(entry)
     steps = [s for s in definition.steps if isinstance(s, Step)]
     for step in steps:
         _note(usual, step.name, step.target)
@@ -52,7 +55,36 @@ def names_for(entry: Entry, definition: Program, program: Program | None = None)
         for axis in range(len(tensor.shape)):
             if (_base(name), axis) in usual:
                 usual.setdefault((name, axis), usual[_base(name), axis])
-    return Names(frozenset(taken), {}, {}, usual, ranges, signatures=argument_names(definition))
+    known = {key: letter for key, letter in usual.items() if letter in letters}
+    roles = {name: _role(name, definition) for name in tensors}
+    pairs = authored_pairs(step.expr for step in steps)
+    held = Names(frozenset(taken), {}, {}, known, ranges, signatures=argument_names(definition))
+    return replace(held, roles=roles, pairs=pairs, letters=letters)
+
+
+def _role(name: str, definition: Program) -> int:
+    """What a name holds: something upstream, a step, something given, a tangent."""
+    if name in definition.tensors:
+        return STEP if any(s.name == name for s in definition.steps) else GIVEN
+    found = _DERIVED.fullmatch(name)
+    if found is None:
+        return STEP
+    return COTANGENT if found["mark"] == "bar" else TANGENT
+
+
+@lru_cache(maxsize=512)
+def _letters_of(define: tuple[str, ...]) -> frozenset[str]:
+    found: set[str] = set()
+    for text in define:
+        for node in tree.walk(parse_statement(text)):
+            if isinstance(node, tree.Element):
+                found |= {name for index in node.indices for name in tree.names(index)}
+    return frozenset(found)
+
+
+def _letters(entry: Entry) -> frozenset[str]:
+    """The names that stand in subscripts of the definition."""
+    return _letters_of(tuple(entry.define))
 
 
 def _base(name: str) -> str:

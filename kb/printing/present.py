@@ -13,15 +13,18 @@ from kb.calculus.explicit import partial_program
 from kb.calculus.forward import Partial, jvp, partial
 from kb.calculus.inline import inline_smaller
 from kb.calculus.reverse import vjp
+from kb.calculus.shorten import Shorten
 from kb.calculus.tidy import Tidy, factor
 from kb.index import build
 from kb.index.affine import Atom, Index, Poly, format_poly
-from kb.index.nodes import ZERO, Bind, Condition, Expr, Read, free_indices, val
+from kb.index.nodes import ZERO, Bind, Condition, Expr, Read, free_indices, val, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step
 from kb.model import Entry
+from kb.printing.authored import authored_parts, with_authored
 from kb.printing.matrix import matrix_notation
 from kb.printing.names import Names, poly_tree
 from kb.printing.notation import authored, borrowed, context_for, definition_of, names_for, stated_names, with_ranges
+from kb.printing.order import PART, STEP
 from kb.printing.presentation import Line, Presentation, Shape
 from kb.printing.reify import reify
 from kb.printing.trees import element, renamed
@@ -69,10 +72,20 @@ class Presenter:
         self.programs = programs
         self.uses: dict[tree.Claim, None] = {}
         self.shapes: list[Shape] = []
+        self.written = authored_parts(entry, programs)
+
+    def as_authored(self, expr: Expr, whole: bool = False) -> Expr:
+        """The expression in the words of the definition; ``whole`` without subscripts of their own."""
+        parts = [p for p in self.written if not (whole and p.letters)]
+        tidy = Tidy(with_authored(self.program, parts))
+        return Shorten(tidy)(tidy(expr))
 
     def names(self, derived: Program | None = None) -> Names:
         """A scope for statements, which collects the ranges of its own indices."""
-        return replace(names_for(self.entry, self.program, derived), ranges={})
+        found = names_for(self.entry, self.program, derived)
+        calls = {p.name: STEP if isinstance(p.node, tree.Call) else PART for p in self.written}
+        roles = {**found.roles, **calls}
+        return replace(found, ranges={}, parts={p.name: p for p in self.written}, roles=roles)
 
     @cached_property
     def laws(self) -> tuple[Any, ...]:
@@ -114,7 +127,7 @@ class Presenter:
         claimed = self.claimed(part, held, symbol, constrained=False)
         scope = names.bind_axes(held, part.target, part.free).bind_axes(symbol, map(Poly.of, part.wrt), part.wrt)
         left: tree.Node = self.quotient(part, held, symbol, scope)
-        right = self.index_notation(part.expr, scope)
+        right = self.index_notation(self.as_authored(part.expr), scope)
         if claimed is not None:
             left, right, scope = claimed.left, claimed.right, self.renamed(claimed, part, scope)
         shorter = self.with_constraints(part.expr, right, scope)
@@ -162,7 +175,7 @@ class Presenter:
         found, uses = apply_constraints(expr, self.program)
         if not uses:
             return None
-        shown = reify(found, scope)
+        shown = reify(self.as_authored(found), scope)
         if shown == right or len(str(shown)) >= len(str(right)):
             return None
         self.uses.update(dict.fromkeys(uses))
@@ -193,7 +206,10 @@ class Presenter:
         one = element(symbol, [poly_tree(p, scope) for p in first])
         two = element(symbol, [poly_tree(Poly.of(i), scope) for i in part.wrt])
         left = tree.Call("d", (tree.Call("d", (above, one)), two))
-        expr = self.unfolded(part.expr, derived, name)
+        if part.expr == ZERO:
+            symbol_, output = tree.Name(symbol), tree.Name(held)
+            return Line(tree.Call("d", (tree.Call("d", (output, symbol_)), symbol_)), tree.Number("0"))
+        expr = self.as_authored(self.unfolded(part.expr, derived, name))
         right = self.index_notation(expr, scope)
         return Line(left, right, self.with_constraints(expr, right, scope))
 
@@ -256,12 +272,21 @@ class Presenter:
         for name in dict.fromkeys(s.name for s in steps):
             parts = [s for s in steps if s.name == name]
             if any(isinstance(s, Step) and s.accumulates for s in parts):
-                parts = [gathered(parts, names)]
+                whole = gathered(parts, names)
+                scope = replace(names, letters=(names.letters or frozenset()) | {i.name for i in whole.free})
+                lines.append(self.step_line(whole, scope, program))
+                continue
             lines += [self.step_line(s, names, program) for s in parts]
         return lines
 
     def step_line(self, step: AnyStep, names: Names, program: Program) -> Line:
+        plain = step
+        if isinstance(step, Step) and not any(isinstance(n, Bind) and n.conditions for n in walk(step.expr)):
+            step = replace(step, expr=self.as_authored(step.expr, whole=True))
         left, right, scope = definition_of(step, names, program)
+        if step != plain and _is_indexed(left, right):
+            other = definition_of(plain, names, program)
+            left, right, scope = (left, right, scope) if _is_indexed(*other[:2]) else other
         if isinstance(step, ArrayStep):
             return Line(left, right)
         if self.laws:
@@ -328,6 +353,13 @@ class Presenter:
             if lent is not None:
                 return lent
         return tree.Step((left,), right)
+
+
+def _is_indexed(left: tree.Node, right: tree.Node) -> bool:
+    """Whether a statement is in index notation and not in that of matrices."""
+    places = len(left.indices) if isinstance(left, tree.Element) else 0
+    sums = [n for n in tree.walk(right) if isinstance(n, tree.Call) and n.function == "sum"]
+    return places > 1 or (places == 0 and any(len(n.arguments) > 1 for n in sums)) or (places == 1 and bool(sums))
 
 
 def _needed(steps: Sequence[AnyStep], wanted: set[str]) -> list[AnyStep]:

@@ -112,7 +112,7 @@ class Reifier:
             case Read(name=name, index=index) if name in self.names.awaiting:
                 return self.awaited(self.names.awaiting[name], index)
             case Read(name=name, index=index):
-                return element(self.names.shown.get(name, name), [poly_tree(p, self.names) for p in index])
+                return self.names.read(name, [poly_tree(p, self.names) for p in index])
             case Var(variable=variable):
                 return tree.Name(self.names.given.get(variable, variable.name))
             case Fn(name="exp") if (split := _softmax_form(expr)) is not None:
@@ -170,7 +170,7 @@ class Reifier:
         found = _without_implied(_positive_sum(found))
         above, below = number_parts(abs(found.number))
         op, factors, divisors = _mean(found)
-        ordered = sorted(factors, key=self.place)
+        ordered = sorted(self.names.ordered(factors), key=self.place)
         brackets = self.tests(found.tests)
         deltas: list[tree.Node] = [b for b in brackets if isinstance(b, tree.Call) and b.function == "delta"]
         scalars = [f for f in ordered if self.place(f) <= 1]
@@ -178,7 +178,7 @@ class Reifier:
         above += [self.factor(f, op) for f in scalars] + deltas
         above += [self.factor(f, op) for f in rest]
         above += [b for b in brackets if b not in deltas]
-        below += [self.factor(f, None) for f in sorted(divisors, key=self.place)]
+        below += [self.factor(f, None) for f in sorted(self.names.ordered(divisors), key=self.place)]
         if found.number == 0:
             return tree.Number("0")
         node = product_of(above, below)
@@ -192,7 +192,7 @@ class Reifier:
             if expr.exponent == HALF:
                 return tree.Call("sqrt", (self.visit(expr.base),))
             return tree.Power(self.visit(expr.base), self.visit(expr.exponent))
-        return self.visit(expr)
+        return Reifier(self.names.nested()).visit(expr) if isinstance(expr, Add) else self.visit(expr)
 
     def place(self, factor: Expr) -> int:
         """Where a factor stands: scalars, then arrays, then brackets over several lines, sums last."""
@@ -206,13 +206,15 @@ class Reifier:
         """Deltas one by one, all other conditions in one bracket."""
         deltas: list[tree.Node] = []
         others: list[Condition] = []
+        pairs: list[list[Expr]] = []
         for condition in conditions:
             if self.is_delta(condition):
                 assert isinstance(condition, Compare)
-                sides = sorted((condition.left, condition.right), key=self.delta_rank)
-                deltas.append(tree.Call("delta", tuple(self.visit(s) for s in sides)))
+                pairs.append(sorted((condition.left, condition.right), key=self.delta_rank))
             else:
                 others.append(condition)
+        for sides in sorted(pairs, key=lambda pair: [self.delta_rank(s) for s in pair]):
+            deltas.append(tree.Call("delta", tuple(self.visit(s) for s in sides)))
         if others:
             deltas.append(tree.Call("iverson", (self.condition(build.junction("and", others)),)))
         return deltas

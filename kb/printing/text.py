@@ -189,7 +189,7 @@ class TextPrinter:
     def raised(self, base: Node, above: str) -> Box:
         """The base with something above right."""
         box = self.box(base)
-        primed = above == "ᵀ" and box.tex.endswith("′")
+        primed = above == "ᵀ" and isinstance(base, Name) and box.tex.endswith("′")
         return Box(f"{box.tex if primed else held(box, ATOM)}{above}", SCRIPTED)
 
     def negated(self, box: Box) -> Box:

@@ -59,7 +59,7 @@ def product_of(above: Sequence[tree.Node], below: Sequence[tree.Node] = ()) -> t
                 under.append(last)
             case _:
                 over.append(factor)
-    under += below
+    under = [*below, *under]
     front = tuple(over) or (tree.Number("1"),)
     signs = ("*",) * (len(front) - 1)
     front = tuple(sorted(front, key=lambda n: not isinstance(n, tree.Number)))

@@ -1,0 +1,423 @@
+"""Equal expressions that are shorter to read: for display only, as each rule may cost precision in code.
+
+A few targeted rules, applied bottom up, each kept only where the whole becomes shorter:
+
+* numbers in front of a sum go into it or come out of it: ``1/2*(1 - a) - a`` is ``1/2*(1 - 3*a)``
+* terms over different divisors meet over a common one: ``(1 - y)/(1 - p) - y/p`` is ``(p - y)/(p*(1 - p))``
+* products of sums are multiplied out where terms cancel
+* sums over the same range become one, and one is split where its pieces are known by name
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import reduce
+from math import gcd
+from typing import Any
+
+from kb.calculus.match import as_power, match_factors
+from kb.calculus.tidy import Tidy
+from kb.index import build
+from kb.index.affine import Atom, Index, Poly
+from kb.index.nodes import Add, Bind, Expr, Integral, Mul, Num, Pow, Test, alpha_key, children, free_indices, num, walk
+
+_MOST_TERMS = 24
+_MOST_NODES = 260
+
+Rule = Callable[[Expr], Expr]
+Monomial = tuple[tuple[Any, Fraction], ...]
+
+
+class Shorten:
+    """Shortens expressions; ``tidy`` folds and factors what a rule has made."""
+
+    def __init__(self, tidy: Tidy) -> None:
+        self.tidy = tidy
+        self.cache: dict[Expr, Expr] = {}
+
+    def __call__(self, expr: Expr) -> Expr:
+        """An equal expression, not longer."""
+        found = self.visit(expr)
+        return found if reading_size(found) < reading_size(expr) else expr
+
+    def visit(self, expr: Expr) -> Expr:
+        if expr not in self.cache:
+            self.cache[expr] = self._visit(expr)
+        return self.cache[expr]
+
+    def _visit(self, expr: Expr) -> Expr:
+        rebuilt: Expr = build.rebuild(expr, self.inner)
+        if type(rebuilt) is not type(expr):  # a sum that gave a number away is still to be looked at
+            rebuilt = build.rebuild(rebuilt, self.inner)
+        for _ in range(4):
+            shorter = self.shorter(rebuilt)
+            if shorter is None:
+                return rebuilt
+            rebuilt = build.rebuild(shorter, self.inner)
+        return rebuilt
+
+    def inner(self, node: Any) -> Any:
+        return self.visit(node) if isinstance(node, Expr) else build.rebuild_condition(node, self.inner)
+
+    def shorter(self, expr: Expr) -> Expr | None:
+        """What the best rule makes of the top of an expression; None where none helps."""
+        if not isinstance(expr, (Add, Mul, Bind)) or sum(1 for _ in walk(expr)) > _MOST_NODES:
+            return None
+        rules: tuple[Rule, ...] = ()
+        if isinstance(expr, Add):
+            rules = (flattened, with_shared_number, self.over_common, self.expanded, merged_sums, self.regrouped)
+        elif isinstance(expr, Bind) and expr.op == "sum":
+            rules = (self.split, self.contracted)
+        elif isinstance(expr, Mul):
+            rules = (lifted_numbers, self.opened)
+        size = reading_size(expr)
+        best: Expr | None = None
+        for rule in rules:
+            made = rule(expr)
+            if made != expr and (found := reading_size(made)) < size:
+                best, size = made, found
+        return best
+
+    # --- sums -----------------------------------------------------------------------------------
+
+    def over_common(self, expr: Expr) -> Expr:
+        """The terms over one divisor, where the numerator becomes short."""
+        assert isinstance(expr, Add)
+        held = {alpha_key(base): base for base in _divisors(expr)}
+        if not 0 < len(held) <= 4:
+            return expr
+        atoms: dict[Any, Expr] = {}
+        try:
+            terms = _expanded(expr, atoms, held)
+        except OverflowError:
+            return expr
+        lowest = {key: min((dict(m).get(key, Fraction(0)) for m in terms), default=Fraction(0)) for key in held}
+        raised = {_times(m, {k: -e for k, e in lowest.items()}): c for m, c in terms.items()}
+        numerator = expanded(_put_together(raised, atoms | held))
+        if numerator is None:
+            return expr
+        return build.mul(self.tidy(numerator), *(build.power(base, num(lowest[key])) for key, base in held.items()))
+
+    def expanded(self, expr: Expr) -> Expr:
+        """Multiplied out, collected and factored again."""
+        found = expanded(expr)
+        return expr if found is None else self.tidy(found)
+
+    def regrouped(self, expr: Expr) -> Expr:
+        """Terms that share factors put together, and named where they have a name."""
+        return self.tidy(regrouped(expr))
+
+    def opened(self, expr: Expr) -> Expr:
+        """A product with one sum multiplied out: where its divisors or terms cancel."""
+        assert isinstance(expr, Mul)
+        sums = [f for f in expr.args if isinstance(f, Add) and len(f.args) <= 4]
+        if len(sums) != 1:
+            return expr
+        rest = [f for f in expr.args if f is not sums[0]]
+        if not any(_is_divisor(f) for term in sums[0].args for f in _factors(term)):
+            return expr
+        return self.tidy(build.add(*(build.mul(*rest, term) for term in sums[0].args)))
+
+    def split(self, expr: Expr) -> Expr:
+        """A sum over a product with a sum in it, term by term: where the pieces have names."""
+        assert isinstance(expr, Bind)
+        factors = _factors(expr.body)
+        sums = [f for f in factors if isinstance(f, Add)]
+        if len(sums) != 1 or len(sums[0].args) > 4:
+            return expr
+        rest = [f for f in factors if f is not sums[0]]
+        pieces = [build.bind("sum", expr.indices, expr.conditions, build.mul(*rest, t)) for t in sums[0].args]
+        return self.tidy(build.add(*(self.tidy(build.transform(self.tidy(p), self.named)) for p in pieces)))
+
+    def named(self, node: Expr) -> Expr | None:
+        """A sum whose factors, or some of them, have a name; None for anything else."""
+        made = self.contracted(node) if isinstance(node, Bind) else node
+        return made if made != node else None
+
+    def contracted(self, expr: Expr) -> Expr:
+        """Some factors of a sum over several indices that together with their sum have a name."""
+        if not isinstance(expr, Bind) or expr.op != "sum" or expr.conditions:
+            return expr
+        indices, factors = _opened_sums(expr)
+        for pattern in self.tidy.patterns:
+            core = pattern.core[0] if len(pattern.core) == 1 else None
+            if not (isinstance(core, Bind) and core.op == "sum" and not core.conditions):
+                continue
+            bound, wanted = _opened_sums(core)
+            if not 1 < len(wanted) <= len(factors) <= 8:
+                continue
+            unknown = pattern.unknown | frozenset(bound)
+            for binding, others in match_factors(wanted, factors, unknown, {}):
+                used = [binding[i].index for i in bound if i in binding]
+                left = {i for f in others for i in free_indices(f)}
+                left |= {i for free in pattern.free if free in binding for i in binding[free].indices()}
+                read = pattern.read(binding)
+                if read is None or len(set(used)) != len(bound) or not set(used) <= set(indices):
+                    continue
+                if left & set(used):
+                    continue
+                remaining = tuple(i for i in indices if i not in used)
+                scale = build.power(pattern.scale, num(-1))
+                return build.bind("sum", remaining, (), build.mul(read, scale, *others))
+        return expr
+
+
+def _opened_sums(expr: Bind) -> tuple[list[Index], list[Expr]]:
+    """A sum over products with sums in them as one sum over more indices."""
+    fresh = build.rename_bound(expr)
+    assert isinstance(fresh, Bind)
+    indices = list(fresh.indices)
+    factors: list[Expr] = []
+    for factor in _factors(fresh.body):
+        if isinstance(factor, Bind) and factor.op == "sum" and not factor.conditions:
+            inner, parts = _opened_sums(factor)
+            indices += inner
+            factors += parts
+        else:
+            factors.append(factor)
+    return indices, factors
+
+
+def reading_size(expr: Any) -> int:
+    """How much there is to read: nodes, sums counting more; ``1 - x`` is little more than x, ``-x`` no more."""
+    match expr:
+        case Add(args=(Num(), other)) | Add(args=(other, Num())):
+            return reading_size(other)
+        case Add(args=args) if all(build.split_coefficient(a)[0] < 0 for a in args):
+            return 2 + sum(map(reading_size, args))
+        case Mul(args=(Num(value=value), *rest)) if value == -1:
+            return sum(map(reading_size, rest)) + (len(rest) > 1)
+        case Bind() | Integral():
+            return 4 + sum(map(reading_size, children(expr)))
+    return 1 + sum(map(reading_size, children(expr)))
+
+
+def _factors(expr: Expr) -> list[Expr]:
+    return list(expr.args) if isinstance(expr, Mul) else [expr]
+
+
+def _is_divisor(factor: Expr) -> bool:
+    exponent = as_power(factor)[1]
+    return isinstance(exponent, Num) and exponent.value < 0
+
+
+def flattened(expr: Expr) -> Expr:
+    """Numbers in front of sums among the terms go into these."""
+    assert isinstance(expr, Add)
+    terms: list[Expr] = []
+    for term in expr.args:
+        number, rest = build.split_coefficient(term)
+        if isinstance(rest, Add):
+            terms += [build.mul(num(number), t) for t in rest.args]
+        else:
+            terms.append(term)
+    return build.add(*terms)
+
+
+def with_shared_number(expr: Expr) -> Expr:
+    """A number that all terms share comes out, and so does a minus of all of them."""
+    assert isinstance(expr, Add)
+    numbers = [build.split_coefficient(t)[0] for t in expr.args]
+    shared = Fraction(
+        reduce(gcd, (abs(n.numerator) for n in numbers)),
+        reduce(lambda a, b: a * b // gcd(a, b), (n.denominator for n in numbers)),
+    )
+    if all(n < 0 for n in numbers):
+        shared = -shared
+    if shared in (0, 1, -1):
+        return expr
+    inner = Add(tuple(build.mul(num(1 / shared), t) for t in expr.args))
+    return Mul((num(shared), inner))
+
+
+def lifted_numbers(expr: Expr) -> Expr:
+    """Numbers and signs out of the sums that are factors, next to the number in front."""
+    assert isinstance(expr, Mul)
+    number = Fraction(1)
+    made: list[Expr] = []
+    for factor in expr.args:
+        if isinstance(factor, Add):
+            numbers = [build.split_coefficient(t)[0] for t in factor.args]
+            if all(n < 0 for n in numbers):
+                factor = Add(tuple(build.negative(t) for t in factor.args))
+                number = -number
+        made.append(factor)
+    return build.mul(num(number), *made)
+
+
+def merged_sums(expr: Expr) -> Expr:
+    """Sums over the same range as one sum."""
+    assert isinstance(expr, Add)
+    groups: list[tuple[Bind, list[Expr]]] = []
+    others: list[Expr] = []
+    for term in expr.args:
+        factors = _factors(term)
+        sums = [f for f in factors if isinstance(f, Bind) and f.op == "sum" and not f.conditions]
+        if len(sums) != 1:
+            others.append(term)
+            continue
+        own = sums[0]
+        rest = build.mul(*(f for f in factors if f is not own))
+        group = next((g for g in groups if [i.size for i in g[0].indices] == [i.size for i in own.indices]), None)
+        if group is None:
+            groups.append((own, [build.mul(rest, own.body)]))
+            continue
+        moved: dict[Atom, Poly] = dict(zip(own.indices, map(Poly.of, group[0].indices), strict=True))
+        body: Expr = build.substitute(own.body, moved)
+        group[1].append(build.mul(rest, body))
+    if all(len(bodies) < 2 for _, bodies in groups):
+        return expr
+    made: list[Expr] = []
+    for own, bodies in groups:
+        whole = build.add(*bodies)
+        joined = regrouped(whole) if isinstance(whole, Add) else whole
+        if len(bodies) > 1 and (isinstance(joined, Add) or reading_size(joined) >= sum(map(reading_size, bodies))):
+            made += [build.bind("sum", own.indices, (), body) for body in bodies]
+        else:
+            made.append(build.bind("sum", own.indices, (), joined))
+    return build.add(*others, *made)
+
+
+def regrouped(expr: Expr) -> Expr:
+    """Terms that share all but one factor put together: ``a*x + a*y + b`` is ``a*(x + y) + b``."""
+    assert isinstance(expr, Add)
+    best: tuple[int, list[Expr], Expr] | None = None
+    for n, one in enumerate(expr.args):
+        for other in expr.args[n + 1 :]:
+            shared = _shared(one, other)
+            weight = sum(reading_size(f) for f in shared)
+            telling = weight > 1 or not any(map(free_indices, shared))
+            if shared and telling and (best is None or weight > best[0]):
+                best = (weight, shared, one)
+    if best is None:
+        return expr
+    _, shared, first = best
+    inside: list[Expr] = []
+    outside: list[Expr] = []
+    keys = [alpha_key(f) for f in shared]
+    for term in expr.args:
+        factors = _factors(term)
+        left = list(factors)
+        for key in keys:
+            place = next((f for f in left if alpha_key(f) == key), None)
+            if place is not None:
+                left.remove(place)
+        if len(left) == len(factors) - len(keys):
+            inside.append(build.mul(*left))
+        else:
+            outside.append(term)
+    at = expr.args.index(first)
+    whole = build.add(*inside)
+    made = build.mul(*shared, with_shared_number(whole) if isinstance(whole, Add) else whole)
+    return build.add(*outside[:at], made, *outside[at:])
+
+
+def _shared(one: Expr, other: Expr) -> list[Expr]:
+    """Factors that two terms have in common."""
+    keys = [alpha_key(f) for f in _factors(other)]
+    found = []
+    for factor in _factors(one):
+        key = alpha_key(factor)
+        if not isinstance(factor, Num) and key in keys:
+            keys.remove(key)
+            found.append(factor)
+    return found
+
+
+# --- polynomials ----------------------------------------------------------------------------------
+
+
+def _divisors(expr: Expr) -> list[Expr]:
+    """What the terms of a sum, and sums among their factors, are divided by."""
+    found: list[Expr] = []
+    for term in expr.args if isinstance(expr, Add) else ():
+        for factor in _factors(term):
+            base, exponent = as_power(factor)
+            if isinstance(exponent, Num) and exponent.value < 0 and not isinstance(base, Num):
+                found.append(base)
+            elif isinstance(base, Add) and isinstance(exponent, Num):
+                found += _divisors(base)
+    return found
+
+
+def expanded(expr: Expr) -> Expr | None:
+    """A sum of products of powers, equal terms collected; None where that is too long."""
+    atoms: dict[Any, Expr] = {}
+    try:
+        terms = _expanded(expr, atoms, {})
+    except OverflowError:
+        return None
+    return _put_together(terms, atoms)
+
+
+def _put_together(terms: dict[Monomial, Fraction], atoms: dict[Any, Expr]) -> Expr:
+    made = [
+        build.mul(num(c), *(build.power(atoms[key], num(e)) for key, e in monomial)) for monomial, c in terms.items()
+    ]
+    return build.add(*made)
+
+
+def _expanded(expr: Expr, atoms: dict[Any, Expr], held: dict[Any, Expr]) -> dict[Monomial, Fraction]:
+    """Monomials and their coefficients; what is ``held`` is not opened."""
+    base, exponent = as_power(expr)
+    key = alpha_key(base)
+    if isinstance(exponent, Num) and key in held:
+        return {((key, exponent.value),): Fraction(1)}
+    match expr:
+        case Num(value=value):
+            return {(): value} if value else {}
+        case Add(args=args):
+            total: dict[Monomial, Fraction] = {}
+            for arg in args:
+                for monomial, c in _expanded(arg, atoms, held).items():
+                    total[monomial] = total.get(monomial, Fraction(0)) + c
+            return _checked(total)
+        case Mul(args=args):
+            product: dict[Monomial, Fraction] = {(): Fraction(1)}
+            for arg in args:
+                product = _product(product, _expanded(arg, atoms, held), atoms)
+            return product
+        case Pow(base=Add(), exponent=Num(value=value)) if value in (2, 3):
+            whole = _expanded(expr.base, atoms, held)
+            power = whole
+            for _ in range(int(value) - 1):
+                power = _product(power, whole, atoms)
+            return power
+    if not isinstance(exponent, Num):
+        base, exponent, key = expr, num(1), alpha_key(expr)
+    atoms.setdefault(key, base)
+    return {((key, exponent.value),): Fraction(1)}
+
+
+def _times(monomial: Monomial, other: dict[Any, Fraction]) -> Monomial:
+    powers = dict(monomial)
+    for key, exponent in other.items():
+        powers[key] = powers.get(key, Fraction(0)) + exponent
+    return tuple((k, e) for k, e in powers.items() if e)
+
+
+def _product(
+    a: dict[Monomial, Fraction], b: dict[Monomial, Fraction], atoms: dict[Any, Expr]
+) -> dict[Monomial, Fraction]:
+    total: dict[Monomial, Fraction] = {}
+    for m, c in a.items():
+        for n, d in b.items():
+            joined = _times(m, dict(n))
+            once = tuple((k, Fraction(1) if isinstance(atoms.get(k), Test) else e) for k, e in joined)
+            total[once] = total.get(once, Fraction(0)) + c * d
+    return _checked(total)
+
+
+def _checked(terms: dict[Monomial, Fraction]) -> dict[Monomial, Fraction]:
+    """Equal monomials collected, whatever the order of their factors. Raises OverflowError."""
+    if len(terms) > 4 * _MOST_TERMS:
+        raise OverflowError
+    merged: dict[frozenset[tuple[Any, Fraction]], tuple[Monomial, Fraction]] = {}
+    for monomial, c in terms.items():
+        first, known = merged.get(frozenset(monomial), (monomial, Fraction(0)))
+        merged[frozenset(monomial)] = (first, known + c)
+    found = {m: c for m, c in merged.values() if c}
+    if len(found) > _MOST_TERMS:
+        raise OverflowError
+    return found
