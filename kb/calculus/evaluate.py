@@ -39,7 +39,7 @@ from kb.index.nodes import (
     Var,
     Variable,
 )
-from kb.index.program import ArrayInstance, ArrayStep, Instance, Program, Step
+from kb.index.program import AnyStep, ArrayInstance, ArrayStep, Instance, Program, Step, blocks, loop_of
 
 Element = Any
 Elements = dict[tuple[int, ...], Element]
@@ -80,28 +80,36 @@ class Evaluation:
 
     def run(self) -> dict[str, Elements]:
         """Evaluate all steps; returns the values of all names."""
-        for step in self.program.steps:
-            if isinstance(step, ArrayStep):
-                self.values[step.name] = self.primitive(step)
+        for name in {s.name for s in self.program.steps}:
+            self.values.pop(name, None)
+        for group in blocks(self.program.steps):
+            loop = loop_of(group[0])
+            if loop is None:
+                self.step(group[0], {})
                 continue
-            into = self.values.get(step.name)
-            if into is None or not self._is_partial(step):
-                into = self.values[step.name] = {}
-            if step.accumulates:
-                self._zero(into, step)
-            self.assign(into, step)
+            count = self.size(loop.index.extent)
+            for at in reversed(range(count)) if loop.backward else range(count):
+                for step in group:
+                    self.step(step, {loop.index: at})
         return self.values
 
-    def _is_partial(self, step: Step) -> bool:
-        return step.accumulates or not step.is_plain
+    def step(self, step: AnyStep, outer: Place) -> None:
+        """Evaluate one step; ``outer`` is where a loop around it stands."""
+        if isinstance(step, ArrayStep):
+            self.values[step.name] = self.primitive(step)
+            return
+        into = self.values.setdefault(step.name, {})
+        if step.accumulates:
+            self._zero(into, step)
+        self.assign(into, step, outer)
 
     def _zero(self, into: Elements, step: Step) -> None:
         for place in product(*(range(self.size(s)) for s in step.shape)):
             into.setdefault(place, mpmath.mpf(0))
 
-    def assign(self, into: Elements, step: Step) -> None:
+    def assign(self, into: Elements, step: Step, outer: Place) -> None:
         """Evaluate one step into an array."""
-        for place in self.places(step.free, {}):
+        for place in self.places(tuple(i for i in step.free if i not in outer), outer):
             at = tuple(self.number(p, place) for p in step.target)
             if step.accumulates:
                 if at in into:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kb.calculus.concrete import concrete
-from kb.calculus.forward import jvp, partial, with_inverses
+from kb.calculus.forward import jvp, partial, with_slopes
 from kb.calculus.instances import expanded
 from kb.calculus.reverse import gather, vjp
 from kb.index.affine import Index, Poly
@@ -70,7 +70,7 @@ def partial_program(program: Program, output: str, symbol: str, strict: bool = T
 
     Its shape is that of the output, then that of the symbol.
     """
-    complete, _ = with_inverses(program)
+    complete, _ = with_slopes(program, symbol, strict)
     name = f"d_{output}"
     while name in complete.tensors:
         name += "_"

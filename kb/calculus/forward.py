@@ -10,7 +10,7 @@ from kb.calculus.tidy import Tidy
 from kb.index import build
 from kb.index.affine import Index, Poly
 from kb.index.nodes import ONE, ZERO, Condition, Expr, Read
-from kb.index.program import AnyStep, ArrayStep, Program, Step, Tensor, index_names
+from kb.index.program import AnyStep, ArrayStep, Program, Step, Tensor, dependents, index_names, loop_of
 from kb.model import Symbol
 
 
@@ -79,6 +79,8 @@ def jvp(program: Program, wrt: Sequence[str], strict: bool = True) -> Forward:
         return fresh
 
     tangents = {name: dot(name) for name in wrt}
+    for name in dict.fromkeys(s.name for s in program.steps if loop_of(s) is not None and s.name in active):
+        dot(name)  # they read each other's
     for name, held in tangents.items():
         shape = program.shape(name)
         symbol = Symbol(held, tuple(map(str, shape)), about=f"tangent of {name}")
@@ -100,7 +102,7 @@ def jvp(program: Program, wrt: Sequence[str], strict: bool = True) -> Forward:
         ]
         expr = tidy(build.add(*terms)) if terms else ZERO
         accumulates = isinstance(step, Step) and step.accumulates
-        steps.append(Step(held, free, target, expr, step.shape, accumulates))
+        steps.append(Step(held, free, target, expr, step.shape, accumulates, loop_of(step)))
     results = {public: names.get(held) if held in active else None for public, held in program.returns}
     returns = tuple((public, held) for public, held in results.items() if held is not None)
     made = replace(program, tensors=tensors, steps=tuple(steps), returns=returns)
@@ -130,11 +132,22 @@ class Partial:
 def partial(program: Program, output: str, symbol: str, strict: bool = True, held: bool = False) -> list[Partial]:
     """The partial derivative of an output (a step's name) with respect to a symbol, in index form.
 
-    The values of steps keep their names; their derivatives are put in. With ``held``, ``symbol``
-    may be a step, which is then independent of what came before it.
+    The values of steps keep their names; their derivatives are put in, but for those of recurrences,
+    which ``with_slopes`` defines. With ``held``, ``symbol`` may be a step, which is then independent
+    of what came before it.
     """
     program, inverses = with_inverses(program)
     return _Partial(program, inverses, symbol, strict, held).parts(output)
+
+
+def with_slopes(program: Program, symbol: str, strict: bool = True, held: bool = False) -> tuple[Program, list[str]]:
+    """The program with the steps that its partial derivatives by a symbol need, and the names of new ones.
+
+    These are inverses beside determinants, and the derivative of each array of a recurrence: it obeys
+    a recurrence of its own, has the array's shape and then the symbol's, and runs in the same loop.
+    """
+    program, inverses = with_inverses(program)
+    return _Partial(program, inverses, symbol, strict, held).with_slopes()
 
 
 class _Partial:
@@ -148,11 +161,9 @@ class _Partial:
             last = max((n for n, s in enumerate(steps) if s.name == symbol), default=-1)
             steps = steps[last + 1 :]
         self.steps = steps
-        found = {symbol}
-        for step in steps:
-            if step.inputs & found:
-                found.add(step.name)
-        self.active = found
+        self.active = dependents(steps, {symbol})
+        looped = dict.fromkeys(s.name for s in steps if loop_of(s) is not None)
+        self.slopes = {name: f"{name}_by_{symbol}" for name in looped if name in self.active - {symbol}}
         self.tidy = Tidy(program)
         taken = set(program.tensors) | set(program.dimensions)
         shape = program.shape(symbol)
@@ -191,11 +202,30 @@ class _Partial:
     def term(self, c: Contribution) -> Expr:
         if c.name == self.symbol:
             return build.bind("sum", c.bound, c.conditions, build.mul(c.coefficient, self.seed(c.index)))
+        if c.name in self.slopes:
+            slope = Read(self.slopes[c.name], (*c.index, *map(Poly.of, self.wrt)), False)
+            return build.bind("sum", c.bound, c.conditions, build.mul(c.coefficient, slope))
         terms = []
         for step in self.steps:
             if step.name == c.name:
                 terms.append(self.through(c, step))
         return build.add(*terms) if terms else ZERO
+
+    def with_slopes(self) -> tuple[Program, list[str]]:
+        """The program, with the derivatives of what its loops define beside that."""
+        steps: list[AnyStep] = []
+        tensors = dict(self.program.tensors)
+        for step in self.program.steps:
+            steps.append(step)
+            if step.name not in self.slopes or step not in self.steps:
+                continue
+            free, target, _ = self.of(step)
+            name, shape = self.slopes[step.name], (*step.shape, *self.program.shape(self.symbol))
+            expr = self.step(step, free)
+            own = (*target, *map(Poly.of, self.wrt))
+            steps.append(Step(name, (*free, *self.wrt), own, expr, shape, loop=loop_of(step)))
+            tensors[name] = Tensor(name, shape)
+        return replace(self.program, tensors=tensors, steps=tuple(steps)), list(self.slopes.values())
 
     def through(self, c: Contribution, step: AnyStep) -> Expr:
         """The part of a contribution that goes through one definition of the name that it reads."""

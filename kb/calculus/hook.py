@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kb import tree
-from kb.calculus.forward import partial, with_inverses
+from kb.calculus.forward import partial, with_slopes
 from kb.calculus.linear import contributions
 from kb.errors import LanguageError, NotDifferentiable
 from kb.index import build
 from kb.index.affine import Atom, Index, Poly
 from kb.index.expressions import Expressions
 from kb.index.nodes import ZERO, Expr, Read, Var, Variable, free_indices
-from kb.index.program import ArrayStep, Program, Step, Tensor
+from kb.index.program import Program, Step, Tensor
 from kb.index.scope import Array, Scope, show_shape
 
 
@@ -175,7 +175,7 @@ class _Jacobian:
         )
         program = replace(program, steps=program.needed({name, held}))
         (part,) = partial(program, name, held, strict=True, held=self.wanted.is_step)
-        self.keep_inverses(with_inverses(program)[0])
+        self.keep(with_slopes(program, held, held=self.wanted.is_step)[0], name)
 
         def unfolded(read: Read) -> Expr | None:
             """The element itself, where the derivative was folded into its name."""
@@ -186,10 +186,10 @@ class _Jacobian:
 
         return build.replace_reads(part.expr, unfolded), part.wrt
 
-    def keep_inverses(self, program: Program) -> None:
-        """The derivative of a determinant reads an inverse; the scope learns of it."""
-        known = {s.name for s in self.scope.steps}
+    def keep(self, program: Program, apart: str) -> None:
+        """Know from now on what the derivative reads beside the steps, such as the inverse beside a determinant."""
+        known = {s.name for s in self.scope.steps} | {apart}
         for step in program.steps:
-            if isinstance(step, ArrayStep) and step.name not in known:
+            if step.name not in known:
                 self.scope.steps.append(step)
                 self.scope.tensors[step.name] = Tensor(step.name, step.shape)

@@ -36,7 +36,7 @@ def inline_smaller(
         if sum(s.name == name for s in found) != 1:
             continue
         reader = found[readers[0]]
-        if not isinstance(reader, Step) or reader.name == name:
+        if not isinstance(reader, Step) or reader.name == name or step.loop is not None or reader.loop is not None:
             continue
         merged = _put(step, reader, tidy)
         if merged is not None:
@@ -59,7 +59,7 @@ def _put(step: Step, reader: Step, tidy: Tidy) -> Step | None:
     expr = min(tidy(merged), tidy(distributed(merged)), key=size)
     if size(expr) > size(reader.expr) or _work(expr) > _work(reader.expr):
         return None
-    return Step(reader.name, reader.free, reader.target, expr, reader.shape, reader.accumulates)
+    return replace(reader, expr=expr)
 
 
 def distributed(expr: Expr) -> Expr:

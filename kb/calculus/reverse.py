@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from kb.calculus.linear import Contribution, contributions, primitive_contribution
+from kb.calculus.loops import LoopAdjoint
 from kb.calculus.tidy import Tidy
 from kb.errors import NotDifferentiable
 from kb.index import build
 from kb.index.affine import Index, Poly
 from kb.index.nodes import ZERO, Condition, Expr, Read
-from kb.index.program import AnyStep, ArrayStep, Program, Step, Tensor
+from kb.index.program import AnyStep, ArrayStep, Program, Step, Tensor, blocks, loop_of
 from kb.model import Symbol
 
 
@@ -40,11 +41,11 @@ def vjp(program: Program, wrt: Sequence[str], strict: bool = True) -> Backward:
 
     Raises NotDifferentiable where a needed derivative does not exist.
     """
-    return _Reverse(program, wrt, strict).run()
+    return Reverse(program, wrt, strict).run()
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """One contribution to a cotangent: ``name_bar[index] += sum of expr over free``."""
 
     free: tuple[Index, ...]
@@ -53,13 +54,15 @@ class _Part:
     expr: Expr
 
 
-class _Reverse:
+class Reverse:
+    """A backward pass in the making."""
+
     def __init__(self, program: Program, wrt: Sequence[str], strict: bool) -> None:
         self.program = program
         self.wrt = tuple(wrt)
         self.strict = strict
         self.active = program.dependents(set(wrt))
-        self.parts: dict[str, list[_Part]] = {}
+        self.parts: dict[str, list[Part]] = {}
         self.names: dict[str, str] = {}
         self.extra: list[AnyStep] = []
         self.adjoint: list[AnyStep] = []
@@ -68,7 +71,11 @@ class _Reverse:
 
     def run(self) -> Backward:
         cotangents = self.incoming()
-        for step in reversed(self.program.steps):
+        for group in reversed(blocks(self.program.steps)):
+            if loop_of(group[0]) is not None:
+                LoopAdjoint(self, [s for s in group if isinstance(s, Step)]).run()
+                continue
+            (step,) = group
             if step.name not in self.active:
                 continue
             if self.is_last_definition(step):
@@ -94,7 +101,7 @@ class _Reverse:
             if held in self.active:
                 free = _free(shape)
                 index = tuple(Poly.of(i) for i in free)
-                self.parts.setdefault(held, []).append(_Part(free, index, (), Read(name, index, False)))
+                self.parts.setdefault(held, []).append(Part(free, index, (), Read(name, index, False)))
         return cotangents
 
     def fresh(self, name: str) -> str:
@@ -123,8 +130,8 @@ class _Reverse:
         for c in found:
             self.parts.setdefault(c.name, []).append(self.part(free, c, cotangent))
 
-    def part(self, free: tuple[Index, ...], c: Contribution, cotangent: Expr) -> _Part:
-        return _Part((*free, *c.bound), c.index, c.conditions, build.mul(cotangent, c.coefficient))
+    def part(self, free: tuple[Index, ...], c: Contribution, cotangent: Expr) -> Part:
+        return Part((*free, *c.bound), c.index, c.conditions, build.mul(cotangent, c.coefficient))
 
     def inverse_of(self, step: ArrayStep) -> str:
         """The step that holds the inverse of a primitive's argument; a determinant needs one."""
@@ -143,14 +150,25 @@ class _Reverse:
 
     def finish(self, name: str) -> None:
         """Turn the contributions to a name's cotangent into steps."""
-        parts = self.parts.pop(name, [])
-        if not parts:
+        if not self.parts.get(name):
             return
         shape = self.program.shape(name)
-        outside = self.program.tensors[name].outside
-        plain: list[Expr] = []
         free = self.named_free(name, shape)
-        scattered: list[_Part] = []
+        held = f"{name}_bar"
+        total = self.total(name, free, held)
+        if isinstance(total, Read) and self.is_incoming(total, free):
+            self.names[name] = total.name
+            return
+        self.names[name] = held = self.fresh(held)
+        self.tensors[held] = Tensor(held, shape, outside=self.program.tensors[name].outside)
+        self.adjoint.append(Step(held, free, tuple(Poly.of(i) for i in free), total, shape))
+
+    def total(self, name: str, free: tuple[Index, ...], hint: str) -> Expr:
+        """The sum of the contributions to a name's cotangent; where some are scattered, steps that hold it."""
+        parts = self.parts.pop(name, [])
+        shape = self.program.shape(name)
+        plain: list[Expr] = []
+        scattered: list[Part] = []
         for part in parts:
             expr = plain_form(part, free, shape)
             if expr is None:
@@ -158,17 +176,17 @@ class _Reverse:
             else:
                 plain.append(expr)
         total = self.tidy(build.add(*plain)) if plain else ZERO
-        if not scattered and isinstance(total, Read) and self.is_incoming(total, free):
-            self.names[name] = total.name
-            return
-        held = self.fresh(f"{name}_bar")
-        self.tensors[held] = Tensor(held, shape, outside=outside)
-        self.names[name] = held
-        if total != ZERO or not scattered:
-            self.adjoint.append(Step(held, free, tuple(Poly.of(i) for i in free), total, shape))
+        if not scattered:
+            return total
+        held = self.fresh(hint)
+        self.tensors[held] = Tensor(held, shape, outside=self.program.tensors[name].outside)
+        places = tuple(Poly.of(i) for i in free)
+        if total != ZERO:
+            self.adjoint.append(Step(held, free, places, total, shape))
         for part in scattered:
             expr = self.tidy(build.mul(*(build.test(c) for c in part.conditions), part.expr))
             self.adjoint.append(Step(held, part.free, part.index, expr, shape, accumulates=True))
+        return Read(held, places, False)
 
     def named_free(self, name: str, shape: tuple[Poly, ...]) -> tuple[Index, ...]:
         """Free indices called as the definition of the name calls them."""
@@ -194,7 +212,7 @@ class _Reverse:
         return Backward(program, cotangents, gradients, forward, adjoint)
 
 
-def plain_form(part: _Part, free: tuple[Index, ...], shape: tuple[Poly, ...]) -> Expr | None:
+def plain_form(part: Part, free: tuple[Index, ...], shape: tuple[Poly, ...]) -> Expr | None:
     """The contribution as an expression of the cotangent's own free indices; None if it scatters."""
     seen: dict[Index, Poly] = {}
     for place, size, own in zip(part.index, shape, free, strict=True):

@@ -132,14 +132,15 @@ def infer_ranges(expressions: Expressions, indices: dict[str, Index], nodes: lis
     """Give indices the range of the arrays that they read bare, or of a condition ``i < n``."""
     found: dict[str, list[tuple[Poly, tree.Node]]] = {name: [] for name in indices}
     padded: dict[str, list[tuple[Poly, tree.Node]]] = {name: [] for name in indices}
+    conditions: dict[str, list[tuple[Poly, tree.Node]]] = {name: [] for name in indices}
     for node in nodes:
         for part in tree.walk(node):
             if isinstance(part, tree.Element) and isinstance(part.base, tree.Name):
                 _from_element(expressions, part, found, padded)
             elif isinstance(part, tree.Comparison):
-                _from_condition(expressions, part, found)
+                _from_condition(expressions, part, conditions, indices)
     for name, index in indices.items():
-        candidates = found[name] or padded[name]
+        candidates = [*found[name], *conditions[name]] or padded[name]
         if candidates and index.size is None:
             index.size = _smallest(expressions.scope, name, candidates)
 
@@ -160,26 +161,43 @@ def _from_element(expressions: Expressions, node: tree.Element, found: Found, pa
             (padded if expressions.is_padded(name) else found)[place.id].append((size, node))
 
 
-def _from_condition(expressions: Expressions, node: tree.Comparison, found: Found) -> None:
+def _from_condition(expressions: Expressions, node: tree.Comparison, found: Found, indices: dict[str, Index]) -> None:
+    """``i < n``, ``i + 1 <= n`` or ``2*i < n`` bound an index from above."""
     small, large = (node.left, node.right) if node.operator in ("<", "<=") else (node.right, node.left)
-    if node.operator not in ("<", "<=", ">", ">=") or not isinstance(small, tree.Name) or small.id not in found:
+    if node.operator not in ("<", "<=", ">", ">="):
         return
+
+    def name(part: tree.Name) -> Poly:
+        return Poly.of(indices[part.id]) if part.id in indices else expressions.index_name(part)
+
     try:
-        bound = size_of(large, expressions.index_name)
+        room = size_of(large, name) - size_of(small, name) - (0 if node.operator in ("<=", ">=") else 1)
     except LanguageError:
         return
-    if any(True for _ in bound.indices()):
+    moving = set(room.indices())
+    if len(moving) != 1:
         return
-    found[small.id].append((bound + 1 if node.operator in ("<=", ">=") else bound, node))
+    (index,) = moving
+    parts = room.split(index)
+    if index.name not in found or indices[index.name] is not index or parts is None:
+        return
+    slope, rest = parts
+    if slope.constant is not None and slope.constant < 0:
+        found[index.name].append((rest // Poly.of(-slope.constant) + 1, node))
 
 
 def _smallest(scope: Scope, name: str, candidates: list[tuple[Poly, tree.Node]]) -> Poly:
-    best, origin = candidates[0]
-    for size, node in candidates[1:]:
+    """The smallest of the ranges; a condition that may bound more or less than the reads do stays a condition."""
+    reads = [c for c in candidates if not isinstance(c[1], tree.Comparison)]
+    ordered = [*reads, *(c for c in candidates if c not in reads)]
+    best, origin = ordered[0]
+    for size, node in ordered[1:]:
         if size == best or scope.facts.nonnegative(size - best):
             continue
         if scope.facts.nonnegative(best - size):
             best, origin = size, node
+            continue
+        if reads and isinstance(node, tree.Comparison):
             continue
         raise LanguageError(
             f"index {name!r} runs over {show(best)} values in '{origin}' but over {show(size)} in '{node}'; "

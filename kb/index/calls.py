@@ -273,11 +273,15 @@ class Binding:
         """Define the callee's steps here; its plain outputs stay expressions until they are named."""
         held = {h for _, h in self.callee.returns}
         used_inside = {n for s in self.callee.steps for n in s.inputs}
+        looped = {s.name for s in self.callee.steps if isinstance(s, Step) and s.loop is not None}
+        outer = self.indices_in_use() if looped else []
+        for name in looped:  # they read each other: all must be known before the first is translated
+            self.announce(name, outer)
         for step in self.callee.steps:
             if isinstance(step, ArrayStep):
                 self.take_primitive(step)
-            elif not step.is_plain:
-                self.take_part(step)
+            elif not step.is_plain or step.name in looped:
+                self.take_part(step, outer if step.name in looped else None)
             else:
                 array = self.element(step)
                 final = step.name in held and step.name not in used_inside
@@ -331,27 +335,45 @@ class Binding:
             assert index.size is not None
             index.size = self.size(index.size)
 
-    def take_part(self, step: Step) -> None:
-        """A step with an affine left side, or a scatter, keeps its form."""
+    def indices_in_use(self) -> list[Index]:
+        """The indices in force that the arguments depend on."""
+        used: set[Index] = set()
+        for array in self.arrays.values():
+            used |= free_indices(array.at(tuple(Poly.of(Index("_", s)) for s in array.shape)))
+        for name, label in self.labels.items():
+            used |= set(label(tuple(Poly.of(Index("_", s)) for s in self.callee.shape(name))).indices())
+        return [i for i in self.scope.indices.values() if i in used]
+
+    def announce(self, name: str, outer: list[Index]) -> None:
+        """Say what an array of the callee, which a step will define, is called here."""
+        self.renamed[name] = here = self.renamed.get(name) or self.scope.unique(name)
+        self.leads[name] = len(self.lead)
+        inner = (*self.lead, *(self.size(s) for s in self.callee.shape(name)))
+        before = tuple(Poly.of(i) for i in outer)
+        self.arrays[name] = Array(inner, lambda idx: Read(here, before + idx, False))
+        if here not in self.scope.tensors:
+            self.scope.tensors[here] = Tensor(here, (*(i.extent for i in outer), *inner))
+
+    def take_part(self, step: Step, within: list[Index] | None = None) -> None:
+        """A step with an affine left side, a scatter or a step of a recurrence keeps its form.
+
+        ``within`` are the indices in force that all steps of a recurrence get as leading axes.
+        """
         scope = self.scope
-        if step.name not in self.renamed:
-            self.renamed[step.name] = scope.unique(step.name)
-        name = self.renamed[step.name]
         lead = tuple(Index(n, s) for n, s in zip(scope.free_names(len(self.lead)), self.lead, strict=True))
         free = tuple(Index(i.name, self.size(i.extent)) for i in step.free)
         moved: dict[Atom, Poly] = {i: Poly.of(f) for i, f in zip(step.free, free, strict=True)}
         front = tuple(Poly.of(i) for i in lead)
         expr = self.translate(build.substitute(build.freshen(step.expr), moved), front, set())
-        outer = [i for i in scope.indices.values() if i in free_indices(expr)]
+        outer = [i for i in scope.indices.values() if i in free_indices(expr)] if within is None else within
+        if within is None:
+            self.announce(step.name, outer)
+        name = self.renamed[step.name]
         copies = [i.fresh() for i in outer]
         expr = build.substitute(expr, {i: Poly.of(c) for i, c in zip(outer, copies, strict=True)})
-        ahead = tuple(Poly.of(c) for c in copies)
-        target = (*ahead, *front, *(self.size(p.replace(dict(moved))) for p in step.target))
+        target = (*map(Poly.of, copies), *front, *(self.size(p.replace(dict(moved))) for p in step.target))
         shape = (*(i.extent for i in outer), *self.lead, *(self.size(s) for s in step.shape))
         self.expressions.add_step(Step(name, (*copies, *lead, *free), target, expr, shape, step.accumulates))
-        before = tuple(Poly.of(i) for i in outer)
-        inner_shape = shape[len(outer) :]
-        self.arrays[step.name] = Array(inner_shape, lambda idx: Read(name, before + idx, False))
 
     def take_primitive(self, step: ArrayStep) -> None:
         from kb.index.arrays import primitive

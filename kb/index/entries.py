@@ -9,14 +9,16 @@ from fractions import Fraction
 
 from kb import tree
 from kb.errors import EqkbError, Fault, LanguageError, nearest
+from kb.index import build
 from kb.index.affine import Facts, Index, Poly
 from kb.index.array_functions import array_instance, merged
 from kb.index.binders import infer_ranges
 from kb.index.calls import Calls
 from kb.index.expressions import Derive, Expressions
-from kb.index.nodes import Expr
+from kb.index.nodes import Expr, Read
 from kb.index.operators import instance_of, reducer_instance
-from kb.index.program import Program, Step, Tensor
+from kb.index.program import AnyStep, ArrayStep, Program, Step, Tensor
+from kb.index.recurrence import gather_loops
 from kb.index.scope import MAX_LITERAL_SIZE, Array, Poisoned, Scope, shortened, show, show_shape, size_of
 from kb.index.signatures import is_on_arrays
 from kb.model import Entry, Symbol
@@ -62,6 +64,7 @@ class _Builder:
         self.faults: list[Fault] = []
         self.failed = False
         self.parts: dict[str, list[Step]] = {}
+        self.waiting: dict[str, list[tuple[tree.Element, tuple[Poly, ...], Array]]] = {}
 
     def fault(self, field: str, error: EqkbError) -> None:
         """Record an error, unless it only follows from an earlier one."""
@@ -169,10 +172,19 @@ class _Builder:
             return
         outside = symbol.outside is not None and Fraction(symbol.outside) == 0
         if symbol.role in ("output", "step"):
-            scope.later[symbol.name] = 0
+            if outside:
+                self.open(symbol.name, shape, outside)
+            else:
+                scope.later[symbol.name] = 0
             return
         scope.tensors[symbol.name] = Tensor(symbol.name, shape, symbol, outside)
         scope.current[symbol.name] = symbol.name
+
+    def open(self, name: str, shape: tuple[Poly, ...], outside: bool = False) -> None:
+        """Let an array be read that is not all defined yet: by the recurrence that defines it."""
+        self.scope.tensors[name] = Tensor(name, shape, outside=outside)
+        self.scope.current[name] = name
+        self.scope.opened.add(name)
 
     def know(self) -> None:
         """Lower bounds of integers, and what the shapes and ``requires`` imply about sizes."""
@@ -259,12 +271,16 @@ class _Builder:
         return set(re.findall(r"[A-Za-z][A-Za-z0-9_]*", text.partition("=")[0])) - known
 
     def missing_outputs(self) -> None:
+        for name, waiting in self.waiting.items():
+            message = f"{name!r} has a start, but no step such as {name}[t + 1] = ... defines the rest"
+            self.fault("define[0]", LanguageError(message, waiting[0][0].at))
         if self.entry.kind == "update":
             if not any(s.role == "state" for s in self.entry.symbols):
                 self.fault("symbols", LanguageError("an update needs a symbol with 'role: state'"))
             return
         for symbol in [*self.entry.outputs, *(s for s in self.entry.symbols if s.role == "step")]:
-            if symbol.name not in self.scope.current and symbol.name not in self.scope.poisoned:
+            undefined = symbol.name not in self.scope.current or symbol.name in self.scope.opened
+            if undefined and symbol.name not in self.scope.poisoned:
                 message = f"{symbol.role} {symbol.name!r} is declared but no step defines it"
                 self.fault(f"symbols.{symbol.name}", LanguageError(message))
         if not self.entry.outputs and self.entry.kind != "identity":
@@ -275,13 +291,13 @@ class _Builder:
         for target in statement.targets:
             self.check_target(target)
         self.expressions.target = _base(statement.targets[0]) if len(statement.targets) == 1 else ""
+        if any(isinstance(t, tree.Element) for t in statement.targets):
+            self.indexed(statement)
+            return
         if len(statement.targets) > 1:
             self.several_targets(statement)
             return
         (target,) = statement.targets
-        if isinstance(target, tree.Element):
-            self.indexed(target, statement.value)
-            return
         value = self.value(statement.value)
         self.scope.settle()
         self.store(target, value)
@@ -306,19 +322,24 @@ class _Builder:
         return self.expressions.array(node)
 
     def several_targets(self, statement: tree.Step) -> None:
+        results = self.values(statement)
+        self.scope.settle()
+        for target, value in zip(statement.targets, results, strict=True):
+            self.store(target, value)
+
+    def values(self, statement: tree.Step) -> list[Array]:
+        """The values of a statement, one for each target."""
+        if len(statement.targets) == 1:
+            return [self.value(statement.value)]
         if not isinstance(statement.value, tree.Call):
             raise LanguageError("several targets need a call with several outputs", statement.value.at)
-        if any(isinstance(t, tree.Element) for t in statement.targets):
-            raise LanguageError("several targets are plain names", statement.at)
         results = self.expressions.call_several(statement.value)
         if len(results) != len(statement.targets):
             raise LanguageError(
                 f"{len(statement.targets)} targets, but '{statement.value.function}' has {len(results)} outputs",
                 statement.at,
             )
-        self.scope.settle()
-        for target, value in zip(statement.targets, results, strict=True):
-            self.store(target, value)
+        return results
 
     def declared_shape(self, name: str) -> tuple[Poly, ...] | None:
         """The shape that a target must have, if its declaration says one."""
@@ -356,44 +377,91 @@ class _Builder:
         held = self.holder(name)
         step = Step(held, free, target, expr, shape)
         self.scope.steps.append(step)
-        self.scope.tensors[held] = Tensor(held, shape)
+        self.scope.tensors[held] = Tensor(held, shape, outside=self.is_padded(name))
         self.scope.current[name] = held
+        self.scope.opened.discard(name)
         self.scope.poisoned.discard(name)
+
+    def is_padded(self, name: str) -> bool:
+        symbol = self.scope.declared.get(name)
+        return symbol is not None and symbol.role in ("output", "step") and symbol.outside is not None
 
     def holder(self, name: str) -> str:
         """The step that holds a new value of a name: the name itself unless it has a value already."""
-        if name not in self.scope.current:
+        if name not in self.scope.current or name in self.scope.opened:
             return name
         return self.scope.unique(f"{name}_next")
 
     # --- indexed left sides ---------------------------------------------------------------------
 
-    def indexed(self, target: tree.Element, value: tree.Node) -> None:
+    def indexed(self, statement: tree.Step) -> None:
         """``name[i, 2*j + 1] = value``: free indices, their ranges, and the part that is defined."""
+        targets = [t for t in statement.targets if isinstance(t, tree.Element)]
+        if len(targets) < len(statement.targets):
+            raise LanguageError("several targets are all plain names, or all elements such as h[t], c[t]", statement.at)
+        indices: dict[str, Index] = {}
+        for target in targets:
+            indices.update({n: i for n, i in self._free_indices(target).items() if n not in indices})
+        shapes = [self._shape_of(target, indices) for target in targets]
+        infer_ranges(self.expressions, indices, [statement.value])
+        for n, target in enumerate(targets):
+            shapes[n] = shapes[n] or self._shape_from_start(target, indices)
+        with self.scope.binding(indices):
+            places = [tuple(self.expressions.index(i) for i in t.indices) for t in targets]
+            values = self.values(statement)
+            for index_name, index in indices.items():
+                if index.size is None:
+                    raise LanguageError(
+                        f"the range of index {index_name!r} cannot be inferred; declare the shape of "
+                        f"{_base(targets[0])!r}",
+                        targets[0].at,
+                    )
+            self.scope.settle()
+            for target, place, inner, shape in zip(targets, places, values, shapes, strict=True):
+                own = {n: i for n, i in indices.items() if any(i in p.indices() for p in place)}
+                if len(own) < len(indices):
+                    raise LanguageError("several targets have the same indices, as in h[t], c[t]", target.at)
+                if shape is None and not indices:
+                    self.waiting.setdefault(_base(target), []).append((target, place, inner))
+                else:
+                    self._store_part(target, _base(target), own, place, inner, shape)
+
+    def _shape_of(self, target: tree.Element, indices: dict[str, Index]) -> tuple[Poly, ...] | None:
+        """The declared shape of what a target is part of; the ranges of its indices follow from it."""
         name = _base(target)
-        declared = self.declared_shape(name) if not self._is_new_part(name) else self.parts[name][0].shape
-        indices = self._free_indices(target)
+        declared = self.declared_shape(name) if name not in self.parts else self.parts[name][0].shape
         if declared is not None:
             if len(target.indices) > len(declared):
                 raise LanguageError(
                     f"{name!r} has {len(declared)} axes, but {len(target.indices)} indices are given", target.at
                 )
             self._ranges_from_shape(target, indices, declared)
-        infer_ranges(self.expressions, indices, [value])
-        with self.scope.binding(indices):
-            inner = self.expressions.array(value)
-            places = tuple(self.expressions.index(i) for i in target.indices)
-            for index_name, index in indices.items():
-                if index.size is None:
-                    raise LanguageError(
-                        f"the range of index {index_name!r} cannot be inferred; declare the shape of {name!r}",
-                        target.at,
-                    )
-            self.scope.settle()
-            self._store_part(target, name, indices, places, inner, declared)
+        return declared
 
-    def _is_new_part(self, name: str) -> bool:
-        return name in self.parts
+    def _shape_from_start(self, target: tree.Element, indices: dict[str, Index]) -> tuple[Poly, ...] | None:
+        """The shape of a recurrence without a declared one: from its start and the range of its index."""
+        name = _base(target)
+        waiting = self.waiting.pop(name, [])
+        if not waiting:
+            return None
+        with self.scope.binding(indices):
+            places = tuple(self.expressions.index(i) for i in target.indices)
+        (_, _, first), *_ = waiting
+        if len(places) != 1 or len(indices) != 1:
+            raise LanguageError(
+                f"declare the shape of {name!r}, as in symbols: {name}: {{shape: [...], role: step}}", target.at
+            )
+        (index,) = indices.values()
+        shift = (places[0] - Poly.of(index)).constant
+        if shift is None or index.size is None or shift < 0:
+            raise LanguageError(
+                f"the range of {name!r} cannot be inferred; declare it: symbols: {name}: {{shape: [...], role: step}}",
+                target.at,
+            )
+        shape = (index.size + shift, *first.shape)
+        for start, place, inner in waiting:
+            self._store_part(start, name, {}, place, inner, shape)
+        return shape
 
     def _free_indices(self, target: tree.Element) -> dict[str, Index]:
         indices: dict[str, Index] = {}
@@ -418,7 +486,7 @@ class _Builder:
 
     def _ranges_from_shape(self, target: tree.Element, indices: dict[str, Index], shape: tuple[Poly, ...]) -> None:
         with self.scope.binding(indices):
-            for node, size in zip(target.indices, shape, strict=False):
+            for axis, (node, size) in enumerate(zip(target.indices, shape, strict=False)):
                 place = self.expressions.index(node)
                 open_indices = [i for i in set(place.indices()) if i.size is None]
                 if len(open_indices) != 1:
@@ -428,7 +496,15 @@ class _Builder:
                 if parts is None or not self.scope.facts.nonnegative(parts[0] - 1):
                     raise LanguageError(f"'{node}' is not an affine left side such as 2*i + 1", node.at)
                 slope, offset = parts
-                index.size = (size - offset + slope - 1) // slope
+                index.size = (size - self._given_at_end(target, size, axis) - offset + slope - 1) // slope
+
+    def _given_at_end(self, target: tree.Element, size: Poly, axis: int) -> int:
+        """How many of the last elements have definitions of their own: a recurrence may start from them."""
+        given = {p.target[axis] for p in self.parts.get(_base(target), ())}
+        count = 0
+        while size - (count + 1) in given:
+            count += 1
+        return count
 
     def _store_part(
         self,
@@ -445,6 +521,7 @@ class _Builder:
         full = (*places, *(Poly.of(i) for i in rest))
         expr = inner.at(tuple(Poly.of(i) for i in rest))
         plain = tuple(p.index for p in full) == free
+        whole = name not in self.parts
         if declared is None:
             if not plain:
                 raise LanguageError(f"the shape of {name!r} must be declared, as its left side is not plain", target.at)
@@ -455,28 +532,40 @@ class _Builder:
                 target.at,
             )
         for place, size, index in zip(full, declared, free, strict=False):
-            if plain and index.extent != size:
+            if plain and whole and index.extent != size:
                 raise LanguageError(
                     f"{name!r} is declared with shape {show_shape(declared)}, but index {index.name!r} runs over "
                     f"{show(index.extent)} values where the axis has {show(size)}; place {show(place)}",
                     target.at,
                 )
         step = Step(name, free, full, expr, declared)
-        if plain:
+        if plain and whole:
             if name in self.parts:
                 raise LanguageError(f"{name!r} is defined twice", target.at)
             self.define(name, free, full, expr, declared)
-            return
-        self._add_part(target, step)
+        elif any(_is_beyond(place, size) for place, size in zip(full, declared, strict=True)):
+            self._add_start(target, step)
+        else:
+            self._add_part(target, step)
+
+    def _add_start(self, target: tree.Element, step: Step) -> None:
+        """``h[-1] = h0``: an element from which a recurrence starts."""
+        if step.name in self.scope.current and step.name not in self.scope.opened:
+            raise LanguageError(f"{step.name!r} is defined already; a start stands before the recurrence", target.at)
+        if any(s.name == step.name and s.target == step.target for s in self.scope.steps if isinstance(s, Step)):
+            raise LanguageError(f"'{target}' is defined twice", target.at)
+        self.scope.steps.append(step)
+        self.open(step.name, step.shape, self.is_padded(step.name))
 
     def _add_part(self, target: tree.Element, step: Step) -> None:
         parts = self.parts.setdefault(step.name, [])
-        if step.name in self.scope.current and not parts:
+        if step.name in self.scope.current and not parts and step.name not in self.scope.opened:
             raise LanguageError(f"{step.name!r} is defined twice", target.at)
         parts.append(step)
         self.scope.steps.append(step)
-        self.scope.tensors[step.name] = Tensor(step.name, step.shape)
+        self.scope.tensors[step.name] = Tensor(step.name, step.shape, outside=self.is_padded(step.name))
         self.scope.current[step.name] = step.name
+        self.scope.opened.discard(step.name)
 
     # --- the program ----------------------------------------------------------------------------
 
@@ -488,8 +577,13 @@ class _Builder:
             message = cover_fault(parts, self.scope.facts)
             if message:
                 self.faults.append(Fault(f"the parts of {name!r} {message}", "define[0]"))
+        try:
+            steps = gather_loops(self.without_copies(), self.scope.tensors)
+        except LanguageError as error:
+            self.fault("define[0]", error)
         if self.faults:
             return None
+        self.scope.steps = list(steps)  # as claims see them
         returns = tuple((s.name, self.scope.current[s.name]) for s in self.entry.outputs)
         held = {h for _, h in returns}
         if self.infer and not returns:
@@ -501,12 +595,46 @@ class _Builder:
         }
         return Program(
             tensors,
-            tuple(self.scope.steps),
+            steps,
             returns,
             self.scope.instances,
             self.scope.facts,
             tuple(self.scope.dimensions),
         )
+
+    def without_copies(self) -> list[AnyStep]:
+        """The steps; what a call computed under another name, only to be given one here, gets that name at once."""
+        steps = list(self.scope.steps)
+        named = set(self.scope.current.values())
+        for copy in self.scope.steps:
+            if not isinstance(copy, Step) or not copy.is_plain or not isinstance(copy.expr, Read):
+                continue
+            hidden = copy.expr.name
+            sources = [s for s in steps if s.name == hidden]
+            if hidden in named or hidden not in {s.name for s in steps} or copy.expr.outside:
+                continue
+            if tuple(p.index for p in copy.expr.index) != copy.free or any(s.shape != copy.shape for s in sources):
+                continue
+            steps = [_renamed(s, hidden, copy.name) for s in steps if s is not copy]
+            self.scope.tensors.pop(hidden)
+        return steps
+
+
+def _renamed(step: AnyStep, old: str, new: str) -> AnyStep:
+    """The step with another name for one array."""
+    if isinstance(step, ArrayStep):
+        name, argument = (new if n == old else n for n in (step.name, step.argument))
+        return replace(step, name=name, argument=argument)
+    expr = step.expr
+    if old in step.inputs:
+        expr = build.replace_reads(expr, lambda r: Read(new, r.index, r.outside) if r.name == old else None)
+    return replace(step, name=new if step.name == old else step.name, expr=expr)
+
+
+def _is_beyond(place: Poly, size: Poly) -> bool:
+    """Whether a place that no index moves lies before the first or after the last element."""
+    beyond = (place - size).constant
+    return (place.constant is not None and place.constant < 0) or (beyond is not None and beyond >= 0)
 
 
 def _base(target: tree.Node) -> str:

@@ -11,7 +11,7 @@ from kb.errors import LanguageError, nearest
 from kb.index import build
 from kb.index.affine import Gather, Index, Poly
 from kb.index.nodes import ONE, Bind, Condition, Const, Expr, Num, Read, Val, Var, free_indices, num, val, walk
-from kb.index.program import Step, Tensor
+from kb.index.program import Step, Tensor, margins
 from kb.index.scope import Array, Obligation, Scope, show, show_shape, size_of
 from kb.vocabulary import ARRAY_FUNCTIONS, BINDERS, BUILT_IN, CONSTANTS, FUNCTIONS, OPERATORS
 
@@ -102,9 +102,9 @@ class Expressions:
             raise LanguageError(f"{what}, but {len(node.indices)} indices are given", node.indices[-1].at)
         outside = isinstance(node.base, tree.Name) and self.is_padded(node.base.id)
         places = []
-        for place_node, size in zip(node.indices, base.shape, strict=False):
+        for axis, (place_node, size) in enumerate(zip(node.indices, base.shape, strict=False)):
             place = self.index(place_node)
-            self.bound(place, size, place_node, node, outside)
+            self.bound(place, size, place_node, node, outside, axis)
             places.append(place)
         head = tuple(places)
         return Array(base.shape[len(head) :], lambda idx: base.at(head + idx))
@@ -113,14 +113,22 @@ class Expressions:
         """Whether a symbol states its value outside its range."""
         return name in self.scope.current and self.scope.tensors[self.scope.current[name]].outside
 
-    def bound(self, place: Poly, size: Poly, at: tree.Node, node: tree.Node, outside: bool) -> None:
+    def bound(self, place: Poly, size: Poly, at: tree.Node, node: tree.Element, outside: bool, axis: int) -> None:
         """Learn an index's range from a bare read; record what has to be proven."""
         index = place.index
         if index is not None and index.size is None and not outside:
             index.size = size
             return
         if not outside and not isinstance(place.atom, Gather):
-            self.scope.obligations.append(Obligation(place, size, at.at, f"'{node}'"))
+            before, after = self.margin(node, axis)
+            self.scope.obligations.append(Obligation(place + before, size + (before + after), at.at, f"'{node}'"))
+
+    def margin(self, node: tree.Element, axis: int) -> tuple[int, int]:
+        """How many elements there are before the first and after the last: where a recurrence starts."""
+        if not isinstance(node.base, tree.Name):
+            return 0, 0
+        found = margins(self.scope.steps, self.scope.current.get(node.base.id, ""))
+        return found[axis] if found else (0, 0)
 
     def index(self, node: tree.Node) -> Poly:
         """An expression used as a subscript: whole numbers, indices, sizes, labels."""

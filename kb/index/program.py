@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
 
@@ -24,12 +24,26 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class Loop:
+    """Steps that are computed together for one value of ``index`` after another, the last first if ``backward``.
+
+    Such steps follow each other in a program and have this very index among their free ones. What
+    they read of each other was computed for the same value by a step before, or for an earlier one.
+    """
+
+    index: Index
+    backward: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """``name[target] = expr`` for all values of the free indices.
 
     ``target`` is usually the free indices themselves. It may be affine (``PE[2*i]``); several
     steps of one name then define its parts. Free indices that the target lacks are summed over:
-    the adjoint of a strided read is such a step (a scatter).
+    the adjoint of a strided read is such a step (a scatter). A step of a ``loop`` is part of a
+    recurrence; where that begins, elements before the first (``h[-1]``) or after the last are
+    defined by steps of their own.
     """
 
     name: str
@@ -38,6 +52,7 @@ class Step:
     expr: Expr
     shape: Shape
     accumulates: bool = False
+    loop: Loop | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -133,19 +148,18 @@ class Program:
 
     def dependents(self, names: set[str]) -> set[str]:
         """The names whose values depend on any of ``names``, those included."""
-        found = set(names)
-        for step in self.steps:
-            if step.inputs & found:
-                found.add(step.name)
-        return found
+        return dependents(self.steps, names)
 
     def needed(self, names: set[str]) -> tuple[AnyStep, ...]:
         """The steps that the given names need, in order."""
-        wanted, kept = set(names), []
-        for step in reversed(self.steps):
-            if step.name in wanted:
-                kept.append(step)
-                wanted |= step.inputs
+        wanted = set(names)
+        kept: list[AnyStep] = []
+        for group in reversed(blocks(self.steps)):
+            chosen: list[AnyStep] = []
+            while found := [s for s in group if s.name in wanted and not any(s is c for c in chosen)]:
+                chosen += found
+                wanted.update(*(s.inputs for s in found))
+            kept += [s for s in reversed(group) if any(s is c for c in chosen)]
         return tuple(reversed(kept))
 
     def with_steps(self, steps: tuple[AnyStep, ...], returns: tuple[tuple[str, str], ...]) -> Program:
@@ -158,6 +172,51 @@ class Program:
 
     def __iter__(self) -> Iterator[AnyStep]:
         return iter(self.steps)
+
+
+def blocks(steps: Sequence[AnyStep]) -> list[tuple[AnyStep, ...]]:
+    """The steps in order, those of one loop together."""
+    found: list[tuple[AnyStep, ...]] = []
+    for step in steps:
+        loop = loop_of(step)
+        if loop is not None and found and loop_of(found[-1][0]) is loop:
+            found[-1] = (*found[-1], step)
+        else:
+            found.append((step,))
+    return found
+
+
+def loop_of(step: AnyStep) -> Loop | None:
+    """The loop that a step belongs to."""
+    return step.loop if isinstance(step, Step) else None
+
+
+def margins(steps: Iterable[AnyStep], name: str) -> tuple[tuple[int, int], ...]:
+    """How many elements of an array are defined before the first and after the last one, along each axis.
+
+    A recurrence starts there: ``h[-1]`` stands before ``h[0]``, ``G[T]`` after ``G[T-1]``.
+    """
+    found: list[list[int]] = []
+    for step in steps:
+        if step.name != name or not isinstance(step, Step):
+            continue
+        found = found or [[0, 0] for _ in step.shape]
+        for ends, place, size in zip(found, step.target, step.shape, strict=True):
+            if place.constant is not None:
+                ends[0] = max(ends[0], -place.constant)
+            beyond = (place - size).constant
+            if beyond is not None:
+                ends[1] = max(ends[1], beyond + 1)
+    return tuple((before, after) for before, after in found)
+
+
+def dependents(steps: Sequence[AnyStep], names: set[str]) -> set[str]:
+    """The names whose values depend on any of ``names`` through the steps, those included."""
+    found = set(names)
+    for group in blocks(steps):
+        while new := {s.name for s in group if s.inputs & found} - found:
+            found |= new
+    return found
 
 
 def index_names(taken: set[str], wanted: int, preferred: str = "ijklmnpqrstuv") -> list[str]:

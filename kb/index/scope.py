@@ -65,6 +65,7 @@ class Scope:
     arrays: dict[str, Array] = field(default_factory=dict)
     poisoned: set[str] = field(default_factory=set)
     later: dict[str, int] = field(default_factory=dict)
+    opened: set[str] = field(default_factory=set)  # arrays that may be read, but are not all defined yet
     obligations: list[Obligation] = field(default_factory=list)
     facts: Facts = field(default_factory=Facts)
 

@@ -29,9 +29,9 @@ from kb.interpreter.arrays import (
     transpose,
 )
 from kb.interpreter.functions import ARRAY_FUNCTIONS, BINDERS, FUNCTIONS
-from kb.interpreter.plan import Frame, Plan, expression, function_entry, is_on_arrays, plan_of, solve_sizes
+from kb.interpreter.plan import Frame, Plan, Together, expression, function_entry, is_on_arrays, plan_of, solve_sizes
 from kb.interpreter.ranges import declared_shape, reduce
-from kb.interpreter.steps import Writing
+from kb.interpreter.steps import Recurrence, Writing
 from kb.model import Entry, Symbol
 from kb.tree import Array as Literal
 from kb.tree import (
@@ -169,6 +169,7 @@ class Machine:
                 return cell[at[length:]] if at[length:] else cell
         symbol = frame.plan.symbols.get(name)
         if symbol is not None and symbol.outside is not None:
+            shape = shape if base is not None else declared_shape(self, name, frame) or ()
             return spread(self.value(expression(symbol.outside), frame), shape[len(at) :])
         if base is None:
             raise LanguageError(f"'{node}' is read at {list(at)} before it is written", node.at)
@@ -415,9 +416,11 @@ class Machine:
 
     # --- steps ----------------------------------------------------------------------------------------
 
-    def step(self, step: Step, frame: Frame) -> None:
+    def step(self, step: Step | Together, frame: Frame) -> None:
         """Run the step at the frame's position, and move on."""
-        if len(step.targets) > 1:
+        if isinstance(step, Together):
+            Recurrence(self, frame, step.steps).run()
+        elif len(step.targets) > 1:
             if not isinstance(step.value, Call):
                 raise LanguageError("several targets need the call of an entry with several outputs", step.at)
             results = self.outputs(step.value, frame)

@@ -40,12 +40,24 @@ class NotAffine(Exception):
     """An index that is not an affine combination of index names."""
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Statements that take turns, one value of an index after another: they read what the later ones write."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def targets(self) -> tuple[Name | Element, ...]:
+        """All left sides."""
+        return tuple(target for step in self.steps for target in step.targets)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """An entry with its statements parsed and its names sorted."""
 
     entry: Entry
-    steps: tuple[Step, ...]
+    steps: tuple[Step | Together, ...]
     symbols: dict[str, Symbol]
     arguments: tuple[Symbol, ...]
     declared: frozenset[str]
@@ -82,12 +94,42 @@ def plan_of(entry: Entry) -> Plan:
     sizes = {name for shape in shapes.values() for size in shape for name in names(size)}
     sizes |= {name for s in entry.symbols if s.classes for name in names(expression(s.classes))}
     targets = {target_name(target) for step in steps for target in step.targets}
-    reads = tuple(frozenset(_read_names(step)) for step in steps)
     declared = frozenset(set(symbols) | sizes | targets)
-    return Plan(entry, tuple(steps), symbols, entry.arguments, declared, shapes, reads)
+    grouped = _grouped(steps, declared)
+    reads = tuple(frozenset(_read_names(step)) for step in grouped)
+    return Plan(entry, grouped, symbols, entry.arguments, declared, shapes, reads)
 
 
-def _read_names(step: Step) -> set[str]:
+def _grouped(steps: list[Step], declared: frozenset[str]) -> tuple[Step | Together, ...]:
+    """The statements in order; those that read what a later one writes element by element, with all up to that one."""
+    moving = [
+        all(isinstance(t, Element) for t in s.targets)
+        and any(name not in declared for t in s.targets for name in names(t))
+        for s in steps
+    ]
+    written = [{target_name(t) for t in s.targets} if m else set() for s, m in zip(steps, moving, strict=True)]
+    found: list[Step | Together] = []
+    at = 0
+    while at < len(steps):
+        last = at
+        if moving[at]:
+            for n, step in enumerate(steps[at:], at):
+                if n <= last and moving[n]:
+                    later = [k for k in range(n + 1, len(steps)) if written[k] & names(step.value)]
+                    last = max([last, *later])
+        inside = [n for n in range(at, last + 1) if moving[n]]
+        found += [steps[n] for n in range(at, last + 1) if not moving[n]]
+        if len(inside) > 1 or (inside and len(steps[inside[0]].targets) > 1):
+            found.append(Together(tuple(steps[n] for n in inside)))
+        else:
+            found += [steps[n] for n in inside]
+        at = last + 1
+    return tuple(found)
+
+
+def _read_names(step: Step | Together) -> set[str]:
+    if isinstance(step, Together):
+        return {name for inner in step.steps for name in _read_names(inner)}
     found = names(step.value) | {n for t in step.targets if isinstance(t, Element) for i in t.indices for n in names(i)}
     # '...' passes names that are not written, so it may read anything.
     return found | {"..."} if any(isinstance(n, Call) and n.rest for n in walk(step.value)) else found
@@ -131,11 +173,12 @@ class Frame:
 
     ``bound`` holds the indices and integration variables of the loops that are running,
     ``beyond`` the elements that were written before the beginning or after the end of an array
-    (``h[-1]``), ``path`` tells this run from all others of the same entry, and ``memo`` keeps what
-    no running loop changes until something is written.
+    (``h[-1]``), ``single`` the places within that were written one by one, ``path`` tells this run
+    from all others of the same entry, and ``memo`` keeps what no running loop changes until
+    something is written.
     """
 
-    __slots__ = ("beyond", "bound", "memo", "path", "plan", "position", "sizes", "snapshots", "values")
+    __slots__ = ("beyond", "bound", "memo", "path", "plan", "position", "single", "sizes", "snapshots", "values")
 
     def __init__(self, plan: Plan, values: dict[str, Value], sizes: dict[str, int], path: tuple[Any, ...]) -> None:
         self.plan = plan
@@ -144,6 +187,7 @@ class Frame:
         self.path = path
         self.bound: dict[str, Any] = {}
         self.beyond: dict[str, dict[tuple[int, ...], Value]] = {}
+        self.single: dict[str, set[tuple[int, ...]]] = {}
         self.memo: dict[Any, tuple[Node, Any]] = {}
         self.snapshots = [dict(values)]
         self.position = 0
@@ -153,6 +197,7 @@ class Frame:
         other = Frame(self.plan, dict(self.values), self.sizes, self.path)
         other.bound = dict(self.bound)
         other.beyond = {name: dict(cells) for name, cells in self.beyond.items()}
+        other.single = {name: set(places) for name, places in self.single.items()}
         other.snapshots = list(self.snapshots)
         other.position = self.position
         return other

@@ -10,7 +10,7 @@ from kb.errors import LanguageError, ShapeError
 from kb.interpreter.arrays import Array, Value, check_count, integer, items, positions, shape_of, spread
 from kb.interpreter.plan import Frame, NotAffine, Read, affine, index_bound, target_name
 from kb.interpreter.ranges import declared_shape, find_ranges
-from kb.tree import Element, Name, Node, walk
+from kb.tree import Call, Element, Name, Node, Step, walk
 
 if TYPE_CHECKING:
     from kb.interpreter.machine import Machine
@@ -34,19 +34,20 @@ class Writing:
     def run(self) -> None:
         """Write the cells: at once after all are computed, or one by one in a recurrence."""
         machine, frame = self.machine, self.frame
-        ranges = [r[::-1] if i in self._backward() else r for i, r in zip(self.free, self._ranges(), strict=True)]
+        ranges = [r[::-1] if i in self._backward() else r for i, r in zip(self.free, self.ranges(), strict=True)]
         recurrent = bool(self._shifts()) or self.old is None
-        extent = self._extent(ranges)
+        extent = self.extent(ranges)
         pending: list[tuple[tuple[int, ...], Value]] = []
-        for _ in machine.loop(self.free, ranges, [], frame):
+        along = sorted(zip(self.free, ranges, strict=True), key=lambda pair: pair[0] not in self._shifts())
+        for _ in machine.loop([name for name, _ in along], [values for _, values in along], [], frame):
             at = tuple(integer(machine.value(i, frame)) for i in self.target.indices)
             pending.append((at, machine.value(self.body, frame)))
             if recurrent:
-                self._store(*pending.pop(), extent)
+                self.store(*pending.pop(), extent)
         for at, value in pending:
-            self._store(at, value, extent)
+            self.store(at, value, extent)
 
-    def _ranges(self) -> list[range]:
+    def ranges(self) -> list[range]:
         """From the declared shape where an axis has one free index, else from the right side's reads.
 
         An undeclared target that is whole already, and is now written anew, bounds what is left.
@@ -67,17 +68,24 @@ class Writing:
 
     def _bounds(self, shape: tuple[int, ...]) -> dict[str, int]:
         found: dict[str, int] = {}
-        for index, size in zip(self.target.indices, shape, strict=False):
+        for axis, (index, size) in enumerate(zip(self.target.indices, shape, strict=False)):
             try:
                 terms, constant = affine(index, self.frame.whole)
             except NotAffine:
                 continue
             if len(terms) == 1:
+                size -= self._written_at_end(axis)
                 (name,) = terms
                 count = index_bound(name, [Read(terms, constant, size, False)])
                 if count is not None:
                     found[name] = min(count, found.get(name, count))
         return found
+
+    def _written_at_end(self, axis: int) -> int:
+        """How many of the last elements have statements of their own: a recurrence may start from them."""
+        size = shape_of(self.old)[axis] if axis < len(shape_of(self.old)) else 0
+        written = {at[axis] for at in self.frame.single.get(self.name, ()) if axis < len(at)}
+        return next((count for count in range(size) if size - 1 - count not in written), size)
 
     def _shifts(self) -> dict[str, int]:
         """How far from the written element the right side reads its own target, per free index."""
@@ -99,7 +107,7 @@ class Writing:
         """The indices that run downwards, because a later element is read."""
         return {name for name, shift in self._shifts().items() if shift > 0}
 
-    def _extent(self, ranges: list[range]) -> tuple[int, ...]:
+    def extent(self, ranges: list[range]) -> tuple[int, ...]:
         """The leading sizes that the written cells need."""
         if self.declared is not None:
             return self.declared[: len(self.target.indices)]
@@ -112,7 +120,7 @@ class Writing:
         old = shape_of(self.old)[: len(corners)]
         return tuple(max(a, b) for a, b in itertools.zip_longest(corners, old, fillvalue=0))
 
-    def _store(self, at: tuple[int, ...], value: Value, extent: tuple[int, ...]) -> None:
+    def store(self, at: tuple[int, ...], value: Value, extent: tuple[int, ...]) -> None:
         frame = self.frame
         frame.memo.clear()
         inside = all(0 <= i < size for i, size in zip(at, extent, strict=True))
@@ -121,7 +129,10 @@ class Writing:
                 raise LanguageError(f"'{self.target}' writes {list(at)}, outside {list(extent)}", self.target.at)
             frame.beyond.setdefault(self.name, {})[at] = value
             return
+        if not self.free:
+            frame.single.setdefault(self.name, set()).add(at)
         if not self.started:
+            self.old = frame.values.get(self.name)  # another statement may have begun it
             frame.values[self.name] = self._room(extent, shape_of(value))
             self.started = True
         array = frame.values[self.name]
@@ -144,3 +155,87 @@ class Writing:
             for at in positions(self.old.shape):
                 room.data[room.offset(at)] = self.old[at]
         return room
+
+
+class Recurrence:
+    """Statements that take turns: all of them for one value of their index, then all for the next."""
+
+    def __init__(self, machine: Machine, frame: Frame, steps: tuple[Step, ...]) -> None:
+        self.machine = machine
+        self.frame = frame
+        self.turns = [
+            (step, [Writing(machine, frame, t, step.value) for t in step.targets if isinstance(t, Element)])
+            for step in steps
+        ]
+        self.writers = {w.name: (w, self._index(w)) for _, writings in self.turns for w in writings}
+
+    def _names(self) -> set[str]:
+        return {w.name for _, writings in self.turns for w in writings}
+
+    def _reads(self, body: Node) -> list[Element]:
+        """Where a right side reads what the statements write."""
+        own = self._names()
+        return [n for n in walk(body) if isinstance(n, Element) and isinstance(n.base, Name) and n.base.id in own]
+
+    def _index(self, writing: Writing) -> str:
+        """The free index along which the statement advances: the one in all reads of the others."""
+        reads = self._reads(writing.body)
+        for name in writing.free:
+            if all(any(Name(name) in walk(i) for i in read.indices) for read in reads):
+                return name
+        raise LanguageError(f"'{writing.target}' does not advance along one index", writing.target.at)
+
+    def run(self) -> None:
+        """Write all cells."""
+        ranges = {w.name: dict(zip(w.free, w.ranges(), strict=True)) for _, ws in self.turns for w in ws}
+        extents = {w.name: w.extent(list(ranges[w.name].values())) for _, ws in self.turns for w in ws}
+        counts = {len(ranges[name][index]) for name, (_, index) in self.writers.items()}
+        if len(counts) != 1:
+            raise LanguageError("statements that read each other run over different ranges", self.turns[0][0].at)
+        order = range(counts.pop())
+        for at in reversed(order) if self._is_backward() else order:
+            for step, writings in self.turns:
+                self._turn(step, writings, at, ranges, extents)
+
+    def _turn(
+        self,
+        step: Step,
+        writings: list[Writing],
+        at: int,
+        ranges: dict[str, dict[str, range]],
+        extents: dict[str, tuple[int, ...]],
+    ) -> None:
+        machine, frame = self.machine, self.frame
+        first = writings[0]
+        here = dict(ranges[first.name])
+        here[self.writers[first.name][1]] = range(at, at + 1)
+        for _ in machine.loop(list(here), list(here.values()), [], frame):
+            values = [machine.value(step.value, frame)] if len(writings) == 1 else self._values(step)
+            for writing, value in zip(writings, values, strict=True):
+                place = tuple(integer(machine.value(i, frame)) for i in writing.target.indices)
+                writing.store(place, value, extents[writing.name])
+
+    def _values(self, step: Step) -> list[Value]:
+        if not isinstance(step.value, Call):
+            raise LanguageError("several targets need the call of an entry with several outputs", step.at)
+        results = self.machine.outputs(step.value, self.frame)
+        if len(results) != len(step.targets):
+            raise LanguageError(f"{len(step.targets)} targets for {len(results)} outputs", step.at)
+        return results
+
+    def _is_backward(self) -> bool:
+        """Whether later elements are read."""
+        for _, writings in self.turns:
+            for reader in writings:
+                own = self.writers[reader.name][1]
+                for read in self._reads(reader.body):
+                    assert isinstance(read.base, Name)
+                    writer, index = self.writers[read.base.id]
+                    for written, place in zip(writer.target.indices, read.indices, strict=False):
+                        try:
+                            left, right = affine(written, self.frame.whole), affine(place, self.frame.whole)
+                        except NotAffine:
+                            continue
+                        if left[0] == {index: 1} and right[0] == {own: 1} and right[1] > left[1]:
+                            return True
+        return False

@@ -39,6 +39,7 @@ from kb.index.nodes import (
 from kb.index.program import Program
 from kb.lowering import reads, reductions
 from kb.lowering.buffers import EVERYTHING, Buffers, Order, Overwritten
+from kb.lowering.cumulative import UFUNCS
 from kb.lowering.operands import (
     ATOM,
     COMPARE,
@@ -384,7 +385,7 @@ class Lowerer(Buffers):
             other = self.lower(arg, order)
             axes = union([result.axes, other.axes], order)
             a, b = self.aligned(result, axes), self.aligned(other, axes)
-            code = f"{reductions.UFUNCS[op]}({a.code}, {b.code})"
+            code = f"{UFUNCS[op]}({a.code}, {b.code})"
             made = Operand(code, axes, a.deps | b.deps, fresh=True, refs=a.refs + b.refs)
             result = self.typed(made) if a.is_number and b.is_number else made
         return result

@@ -13,8 +13,10 @@ from kb.lowering import reads
 from kb.lowering.arrays import Lowerer
 from kb.lowering.buffers import EVERYTHING
 from kb.lowering.contraction import LETTERS, product_of_two
+from kb.lowering.cumulative import masked
+from kb.lowering.loops import Item, Rolled, Turn
 from kb.lowering.operands import SUM, Operand, align, permute, poly_code, squeeze, union
-from kb.lowering.reductions import masked, times
+from kb.lowering.reductions import times
 from kb.lowering.survey import canonical, natural_order
 
 
@@ -22,7 +24,7 @@ class Body:
     """Lowers steps in order. ``finals`` maps steps to the argument whose gradient they are."""
 
     def __init__(
-        self, lowerer: Lowerer, steps: Sequence[AnyStep], finals: Mapping[str, str], kept: Sequence[str] = ()
+        self, lowerer: Lowerer, steps: Sequence[Item], finals: Mapping[str, str], kept: Sequence[str] = ()
     ) -> None:
         self.lowerer = lowerer
         self.writer = lowerer.writer
@@ -35,16 +37,19 @@ class Body:
     def run(self) -> None:
         """Emit all steps."""
         for step in self.steps:
-            if isinstance(step, Step):
-                self.lowerer.survey(step.expr)
-            else:
-                self.lowerer.ahead[step.argument] += 1
+            for inner in _steps_of(step):
+                if isinstance(inner, Step):
+                    self.lowerer.survey(inner.expr)
+                else:
+                    self.lowerer.ahead[inner.argument] += 1
         for held in self.kept:
             self.lowerer.ahead[held] += 1
         self.steps = self.large_last(self.steps)
         for n, step in enumerate(self.steps):
             self.free_views(self.steps[n:])
-            if isinstance(step, ArrayStep):
+            if isinstance(step, Rolled):
+                self.roll(step)
+            elif isinstance(step, ArrayStep):
                 self.primitive(step)
             elif step.accumulates:
                 self.scatter(step)
@@ -53,17 +58,17 @@ class Body:
             else:
                 self.part(step)
 
-    def large_last(self, steps: list[AnyStep]) -> list[AnyStep]:
+    def large_last(self, steps: list[Item]) -> list[Item]:
         """What is scattered into and read by no other step comes last, when other memory is free again."""
         read = {name for s in steps for name in s.inputs}
         scattered = {s.name for s in steps if isinstance(s, Step) and s.accumulates} - read
-        return [s for s in steps if s.name not in scattered] + [s for s in steps if s.name in scattered]
+        last = [s for s in steps if isinstance(s, Step) and s.name in scattered]
+        return [s for s in steps if not any(s is other for other in last)] + list(last)
 
-    def free_views(self, ahead: Sequence[AnyStep]) -> None:
+    def free_views(self, ahead: Sequence[Item]) -> None:
         """Let go of padded copies that no later step reads."""
-        wanted = {
-            n.name for s in ahead if isinstance(s, Step) for n in walk(s.expr) if isinstance(n, Read) and n.outside
-        }
+        inner = [s for item in ahead for s in _steps_of(item) if isinstance(s, Step)]
+        wanted = {n.name for s in inner for n in walk(s.expr) if isinstance(n, Read) and n.outside}
         for key, (name, _, _, source) in list(self.lowerer.views.items()):
             if source and source not in wanted:
                 self.writer.line(f"del {name}")
@@ -85,7 +90,56 @@ class Body:
         self.store(step, operand)
 
     def is_only(self, step: Step) -> bool:
-        return sum(s.name == step.name for s in self.steps) == 1
+        return sum(isinstance(s, Step) and s.name == step.name for s in self.steps) == 1
+
+    # --- recurrences ----------------------------------------------------------------------------
+
+    def roll(self, rolled: Rolled) -> None:
+        """A loop over the index along which a recurrence advances."""
+        lowerer, writer = self.lowerer, self.writer
+        index = rolled.loop.index
+        for turn in rolled.turns:
+            if turn.array and turn.array not in lowerer.variables:
+                self.allocate(turn)
+        lowerer.loops = {index: writer.name(index.name)}
+        lowerer.rolling = {turn.array for turn in rolled.turns} | {turn.local.name for turn in rolled.turns}
+        for turn in rolled.turns:
+            self.views_of(turn.local)
+        turns = f"range({poly_code(index.extent)})"
+        writer.line(f"for {lowerer.loops[index]} in {f'reversed({turns})' if rolled.loop.backward else turns}:")
+        writer.depth += 1
+        for turn in rolled.turns:
+            self.turn(turn)
+        writer.depth -= 1
+        lowerer.loops, lowerer.rolling = {}, set()
+
+    def allocate(self, turn: Turn) -> None:
+        name = self.writer.name(turn.array)
+        self.writer.line(f"{name} = np.empty({self.full_shape(turn.shape)}, {self.lowerer.dtype})")
+        free = tuple(Index("i", s) for s in turn.shape)
+        self.lowerer.define(turn.array, Operand(name, free, frozenset([EVERYTHING])))
+
+    def views_of(self, step: Step) -> None:
+        """What the loop reads through strided views, which it does not change."""
+        for node in walk(step.expr):
+            if not isinstance(node, Read) or node.name in self.lowerer.rolling:
+                continue
+            if reads.is_through_view(self.lowerer, node):
+                reads.view_of(self.lowerer, node)
+
+    def turn(self, turn: Turn) -> None:
+        """The value of one turn, under a name if the turn reads it again, in its array if it is kept."""
+        lowerer, step = self.lowerer, turn.local
+        if step.name:
+            self.plain(step)
+            operand = lowerer.variables[step.name]
+        else:
+            operand = lowerer.lower(step.expr, step.free)
+        if not turn.array:
+            return
+        key = ", ".join(_place_code(p, lowerer.loops) for p in turn.places)
+        code = f"{lowerer.variables[turn.array].code}[..., {key}] = {lowerer.aligned(operand, step.free).code}"
+        lowerer.emit(code, *(() if step.name else (operand,)))
 
     def store(self, step: Step, operand: Operand) -> None:
         """Give the step's value its name, with all its axes in order."""
@@ -405,6 +459,24 @@ class Body:
         self.writer.line(f"{name} = {call[step.operation].format(source.code)}")
         free = tuple(Index("i", s) for s in step.shape)
         lowerer.define(step.name, Operand(name, free, source.deps))
+
+
+def _steps_of(item: Item) -> Sequence[AnyStep]:
+    return [turn.local for turn in item.turns] if isinstance(item, Rolled) else [item]
+
+
+def _place_code(place: Poly, loops: Mapping[Index, str]) -> str:
+    """A place along one axis: that of the turn, or all that an index runs over."""
+    open_ = [i for i in place.indices() if i not in loops]
+    if not open_:
+        return poly_code(place, dict(loops))
+    parts = place.split(open_[0])
+    assert parts is not None and len(set(open_)) == 1
+    slope, start = parts
+    if place.index is not None:
+        return ":"
+    stop = start + slope * (open_[0].extent - 1) + 1
+    return f"{poly_code(start)}:{poly_code(stop)}:{poly_code(slope)}"
 
 
 def _complexity(poly: Poly) -> int:

@@ -41,6 +41,7 @@ class Buffers:
         self.given = "shape"  # and the shapes of its arguments
         self.variables: dict[str, Operand] = {}
         self.loops: dict[Index, str] = {}
+        self.rolling: set[str] = set()  # arrays that the loop around a statement fills
         self.ahead: Counter[str] = Counter()  # reads of steps that are not yet computed
         self.uses: Counter[str] = Counter()  # reads that variables have before them
         self.pending: Counter[str] = Counter()

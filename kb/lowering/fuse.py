@@ -16,7 +16,7 @@ from kb.calculus.tidy import Tidy
 from kb.index import build
 from kb.index.affine import Atom, Poly
 from kb.index.nodes import Bind, Expr, Fn, Integral, Mul, Num, Pick, Pow, Read, free_indices, reads, walk
-from kb.index.program import AnyStep, Program, Step
+from kb.index.program import AnyStep, Program, Step, loop_of
 
 
 def fused(steps: Sequence[AnyStep], program: Program, keep: frozenset[str], forward: set[str]) -> list[AnyStep]:
@@ -46,6 +46,8 @@ def _inline_scalings(steps: list[AnyStep], program: Program, keep: frozenset[str
         if name in keep or not isinstance(step, Step) or not step.is_plain or sum(s.name == name for s in steps) != 1:
             continue
         if not all(isinstance(r, Step) and _reads_whole(r, name) for r in readers):
+            continue
+        if any(loop_of(s) is not None for s in (step, *readers)):
             continue
         cancels = len(readers) == 1 and step.name not in forward and _cancels(step, readers[0])
         if not cancels and not _is_scaling(step) and not _is_small_and_single(step, readers):

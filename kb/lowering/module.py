@@ -21,6 +21,7 @@ from kb.lowering.arrays import Lowerer
 from kb.lowering.body import Body
 from kb.lowering.buffers import EVERYTHING, Overwritten
 from kb.lowering.fuse import fused
+from kb.lowering.loops import scheduled
 from kb.lowering.operands import Operand, Writer, poly_code
 from kb.lowering.prepare import prepared
 from kb.model import Entry
@@ -238,6 +239,7 @@ class _Module:
         ready = prepared(steps, program, set(kept))
         if backward is not None or tangents is not None:
             ready = fused(ready, program, frozenset(kept), {s.name for s in self.program.steps})
+        items, program = scheduled(ready, program, kept)
         pinned: set[str] = set()
         pads: dict[str, int] = {}
         self.spread = set()
@@ -245,8 +247,8 @@ class _Module:
             writer = Writer(self.reserved() | {self.id, *self.words.values(), "np"})
             lowerer = self.lowerer(program, writer, pinned, pads)
             self.prologue(writer, lowerer, program, pads, backward, tangents)
-            body = Body(lowerer, ready, finals or {}, kept)
-            writer.taken -= {s.name for s in ready} - {"np"}
+            body = Body(lowerer, items, finals or {}, kept)
+            writer.taken -= set(program.step_names()) - {"np"}
             try:
                 body.run()
             except Overwritten as error:

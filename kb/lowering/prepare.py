@@ -24,7 +24,7 @@ def prepared(steps: Iterable[AnyStep], program: Program, wanted: set[str]) -> li
         if isinstance(step, Step):
             expr = _without_logs(expanded(step.expr, program), exponents)
             step = replace(step, expr=expr)
-            if step.is_plain and isinstance(expr, Fn) and expr.name == "exp":
+            if step.is_plain and step.loop is None and isinstance(expr, Fn) and expr.name == "exp":
                 exponents[step.name] = step
             else:
                 exponents.pop(step.name, None)

@@ -41,10 +41,10 @@ def read(lowerer: Lowerer, node: Read, order: tuple[Index, ...]) -> Operand:
     dense = [i for p in node.index for i in _indices(p) if i not in lowerer.loops]
     if len(dense) != len(set(dense)):
         return _diagonal(lowerer, node, array, order)
-    if all(_is_simple(p, size, lowerer) for p, size in zip(node.index, shape, strict=True)) and not may_leave(
-        lowerer.program, node.name, node.index
-    ):
+    if _is_fixed(lowerer, node):
         return _fixed(lowerer, array, node.index)
+    if node.name in lowerer.rolling:
+        return _of_turn(lowerer, node, array, order)
     view = view_of(lowerer, node)
     key = [lowerer.loops.get(i, ":") for i in view.axes]
     axes = tuple(i for i in view.axes if i not in lowerer.loops)
@@ -52,14 +52,46 @@ def read(lowerer: Lowerer, node: Read, order: tuple[Index, ...]) -> Operand:
     return Operand(code, axes, view.deps, refs=(view.base,))
 
 
+def _of_turn(lowerer: Lowerer, node: Read, array: Operand, order: tuple[Index, ...]) -> Operand:
+    """A read of an array that the loop around it fills: a view of the part that one turn made."""
+    fixed = [all(i in lowerer.loops for i in p.indices()) for p in node.index]
+    rest = tuple(p for p, is_fixed in zip(node.index, fixed, strict=True) if not is_fixed)
+    if any(i in lowerer.loops for p in rest for i in p.indices()):
+        return spread(lowerer, node, array, order)
+    key = [poly_code(p, lowerer.loops) if f else ":" for p, f in zip(node.index, fixed, strict=True)]
+    outside = ", True" if may_leave(lowerer.program, node.name, node.index) else ""
+    spec, axes = axes_code(rest)
+    name = lowerer.writer.name(f"{node.name}_view")
+    lowerer.writer.line(f"{name} = _view({array.code}[..., {', '.join(key)}], {len(rest)}, {spec}{outside})")
+    return Operand(name, axes, array.deps)
+
+
+def is_through_view(lowerer: Lowerer, node: Read) -> bool:
+    """Whether a read takes a strided view of its array."""
+    if any(isinstance(a, Gather) for p in node.index for a in p.atoms()) or any(not is_affine(p) for p in node.index):
+        return False
+    dense = [i for p in node.index for i in _indices(p) if i not in lowerer.loops]
+    bare = [p.index for p in node.index]
+    shape = lowerer.program.shape(node.name)
+    return len(dense) == len(set(dense)) and not _is_whole(node, shape, bare, lowerer) and not _is_fixed(lowerer, node)
+
+
+def _is_fixed(lowerer: Lowerer, node: Read) -> bool:
+    """Whether every axis is read whole, or at one place."""
+    places = zip(node.index, lowerer.program.shape(node.name), strict=True)
+    return all(_is_simple(p, size, lowerer) for p, size in places) and not may_leave(
+        lowerer.program, node.name, node.index
+    )
+
+
 def may_leave(program: Program, name: str, index: tuple[Poly, ...]) -> bool:
-    """Whether places may lie outside an array: it says what it is there, or a condition guards the read.
+    """Whether places may lie outside an array, which says what it is there, or a condition guards the read.
 
     A label is always inside; its value is checked when it is used.
     """
     places = zip(index, program.shape(name), strict=True)
     own = [(p, s) for p, s in places if not isinstance(p.atom, Gather)]
-    return program.tensors[name].outside or not all(program.facts.within(p, s) for p, s in own)
+    return not all(program.facts.within(p, s) for p, s in own)
 
 
 def _is_whole(node: Read, shape: tuple[Poly, ...], bare: list[Index | None], lowerer: Lowerer) -> bool:

@@ -12,7 +12,6 @@ from kb.index.nodes import (
     ONE,
     Bind,
     Compare,
-    Const,
     Expr,
     Integral,
     Mul,
@@ -27,17 +26,19 @@ from kb.index.nodes import (
 from kb.lowering import reads
 from kb.lowering.buffers import Order
 from kb.lowering.contraction import contract, product_of_two, result_axes
+from kb.lowering.cumulative import UFUNCS, cumulative, masked
 from kb.lowering.operands import ATOM, PRODUCT, Operand, permute, poly_code, squeeze, union
 from kb.lowering.survey import natural_order
 
 if TYPE_CHECKING:
     from kb.lowering.arrays import Lowerer
 
-UFUNCS = {"max": "np.maximum", "min": "np.minimum", "logsumexp": "np.logaddexp"}
-
 
 def binder(lowerer: Lowerer, expr: Bind, order: Order) -> Operand:
     inner = natural_order(expr.body, (*order, *(i for i in expr.indices if i not in order)))
+    accumulated = cumulative(lowerer, expr, order)
+    if accumulated is not None:
+        return accumulated
     if expr.op == "sum":
         return sum_of(lowerer, expr, order, inner)
     body = masked(expr)
@@ -58,15 +59,6 @@ def binder(lowerer: Lowerer, expr: Bind, order: Order) -> Operand:
     return Operand(
         f"{operand.at_level(ATOM)}.{expr.op}(axis={text})", axes, operand.deps, fresh=True, refs=operand.refs
     )
-
-
-def masked(expr: Bind | Pick) -> Expr:
-    """The body of a binder where its conditions hold, elsewhere what changes nothing."""
-    if not expr.conditions:
-        return expr.body
-    infinity = Const("oo")
-    filler = {"prod": ONE, "min": infinity}.get(expr.op, build.negative(infinity))
-    return build.cases([(build.junction("and", expr.conditions), expr.body)], filler)
 
 
 def pooled(lowerer: Lowerer, expr: Bind, node: Read) -> Operand | None:

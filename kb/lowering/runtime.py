@@ -336,6 +336,21 @@ def _landing(shape: Any, dtype: Any, rank: Any, axes: Any, outside: Any = False)
     return grown[tuple(start)], _view(grown, rank, moved)
 
 
+def _cumulate(ufunc: Any, array: Any, axis: Any, count: Any, shift: Any, backward: Any) -> Any:
+    """For each t below ``count``: all elements up to t + shift taken together, or from there on if ``backward``."""
+    size = array.shape[axis]
+    array = np.flip(array, axis) if backward else array
+    taken = size - shift - np.arange(count) if backward else np.arange(count) + (shift + 1)
+    taken = np.clip(taken, 0, size)
+    if np.array_equal(taken, np.arange(1, size + 1)):
+        return ufunc.accumulate(array, axis)
+    if np.array_equal(taken, np.arange(size, 0, -1)):
+        return np.flip(ufunc.accumulate(array, axis), axis)
+    start = {np.add: 0, np.multiply: 1, np.minimum: np.inf}.get(ufunc, -np.inf)
+    none = np.full_like(np.take(array, [0], axis), start)
+    return np.take(np.concatenate([none, ufunc.accumulate(array, axis)], axis), taken, axis)
+
+
 def _taps(*counts: Any) -> Any:
     """All places of a small window, in reading order."""
     return np.ndindex(*counts)
