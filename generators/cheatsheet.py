@@ -1,14 +1,21 @@
-"""Cheat sheets: LaTeX in columns, which pdflatex compiles; and Markdown."""
+"""Cheat sheets: LaTeX in three columns, which pdflatex compiles; and Markdown.
+
+TeX measures every formula. One that is too wide for its column is broken before a plus, a minus or
+after a comma, and made smaller if that does not help, so that nothing is ever cut.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generators.files import write_file
+from generators.notation import legend
+from generators.parts import Formula, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
-from generators.views import Formula, by_topic, product_of, views
+from generators.views import by_topic, views
 from kb.errors import EqkbError
 from kb.printing import escape_tex
 
@@ -17,7 +24,17 @@ if TYPE_CHECKING:
 
 TITLE = "Deep learning equations"
 _LONGEST_WORD = 32  # characters of TeX that fit in a column, whatever they are
-_ALIGNED_ROWS = 6
+_MANY = 4  # rows from which on short ones stand side by side
+_BEFORE = (" + ", " - ", r" \odot ", r" \quad ")  # what a line may end before, and after
+_AFTER = (r"\, ", ", ", ") ")
+_BRACES = {"{": 1, "}": -1, r"\begin": 1, r"\end": -1}
+_FENCES = {"(": 1, "[": 1, r"\{": 1, ")": -1, ") ": -1, "]": -1, r"\}": -1}
+_SIDES = {r"\left": r"\opening", r"\right": r"\closing"}
+_TOKEN = re.compile(
+    r" (?:[-+]|\\odot|\\quad) |\\, |, |\) (?=\\(?:arc|sin|cos|tan|exp|log|max|min|operatorname|sum|prod|frac))"
+    r"|\\[a-zA-Z]+|\\.|.",
+    re.S,
+)
 
 
 def cheatsheet(catalogue: Catalogue, ids: Sequence[str], form: str = "tex") -> str:
@@ -29,7 +46,9 @@ def cheatsheet(catalogue: Catalogue, ids: Sequence[str], form: str = "tex") -> s
     if form != "tex":
         raise EqkbError(f"no text format {form!r}; choose tex or md, or write a pdf to a file")
     topics = by_topic(views(catalogue, ids))
-    return render("cheatsheet.tex.j2", escape, _FILTERS, title=TITLE, topics=topics).strip("\n") + "\n"
+    title = TITLE if len(topics) != 1 else f"{TITLE}: {topics[0].title[:1].lower()}{topics[0].title[1:]}"
+    values = {"title": title, "topics": topics, "legend": legend(topics)}
+    return render("cheatsheet.tex.j2", escape, _FILTERS, **values).strip("\n") + "\n"
 
 
 def write_cheatsheet(catalogue: Catalogue, ids: Sequence[str], form: str, path: Path) -> None:
@@ -54,9 +73,29 @@ def _breakable(word: str) -> str:
 
 
 def formula(shown: Formula) -> Ready:
-    """A formula: aligned where that fits into the column, else row by row."""
-    rows = "".join(rf"\formularow{{{row}}}" for row in shown.rows)
-    return Ready(rf"\formula{{{shown.latex}}}{{{rows}}}" if len(shown.rows) <= _ALIGNED_ROWS else rows)
+    """The rows of a formula, aligned at their relation; if they are many, short ones stand side by side."""
+    rows = "".join(rf"\row{{{row.left}}}{{{breakable(row.right)}}}" for row in shown.rows)
+    many = len(shown.rows) >= _MANY and all(row.left for row in shown.rows)
+    return Ready(rf"\{'manyrows' if many else 'rows'}{{{rows}}}")
+
+
+def breakable(latex: str) -> str:
+    """A formula with marks where a line may end: where two terms or arguments meet, within parentheses, at a joint."""
+    made: list[str] = []
+    braces = fences = 0
+    for token in _TOKEN.findall(latex):
+        braces += _BRACES.get(token, 0)
+        fences += _FENCES.get(token, 0)
+        mark = r"\brkin" if fences > 0 else r"\brk"
+        if braces:
+            made.append(token)
+        elif token in _BEFORE:
+            made.append(mark + token)
+        elif token in _AFTER:
+            made.append(token + (mark + " " if token == ", " else r"\brkjoint "))
+        else:
+            made.append(_SIDES.get(token, token))
+    return "".join(made)
 
 
 def inline(shown: Formula) -> Ready:
@@ -64,9 +103,14 @@ def inline(shown: Formula) -> Ready:
     return Ready(f"${shown.latex}$")
 
 
-def sizes(formulas: Sequence[Formula]) -> Ready:
-    """The sizes of an array."""
-    return Ready(f"${product_of(formulas)}$")
+def symbols(shown: Sequence[SymbolView]) -> Ready:
+    """What symbols mean, each with its shape."""
+    return Ready("; ".join(map(_symbol, shown)))
 
 
-_FILTERS: Filters = {"formula": formula, "inline": inline, "sizes": sizes}
+def _symbol(symbol: SymbolView) -> str:
+    shape = rf"~\textcolor{{faint}}{{(${product_of(symbol.sizes)}$)}}" if symbol.sizes else ""
+    return f"{inline(symbol.glyph)}{shape}: {escape(symbol.about or symbol.kind)}"
+
+
+_FILTERS: Filters = {"formula": formula, "inline": inline, "symbols": symbols}

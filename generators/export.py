@@ -24,7 +24,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from generators.views import DerivativeView, EntryView, Formula
+from generators.parts import DerivativeView, Formula
+from generators.views import EntryView
 from kb import __version__
 from kb.model import Symbol
 

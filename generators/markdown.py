@@ -1,6 +1,7 @@
 """Markdown: a page for each entry, an index, and the catalogue as one document.
 
-Formulas stand between dollar signs, as GitHub, Jupyter and Pandoc read them.
+Formulas stand between dollar signs, as GitHub, Jupyter and Pandoc read them. Markdown must leave
+every formula as it is, for some readers look for formulas only afterwards.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from generators.notation import legend
+from generators.parts import Formula, product_of
 from generators.rendering import Filters, Ready, render
-from generators.views import EntryView, Formula, by_topic, product_of, views
+from generators.views import EntryView, by_topic, views
 from kb.printing import escape_markdown
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 TITLE = "Deep learning equations"
 _NAME = re.compile(r"\\operatorname(\*?)\{([^{}]*)\}")
 _FENCE = re.compile(r"`+")
-# Markdown takes a backslash away from a sign that follows it, and angle brackets for HTML.
+# Markdown takes a backslash away from a sign that follows it, angle brackets for HTML, and stars for emphasis.
 _WORDS = {
     r"\,": r"\thinspace ",
     r"\:": r"\medspace ",
@@ -31,15 +34,22 @@ _WORDS = {
     "|": r"\vert ",
     "<": r"\lt ",
     ">": r"\gt ",
+    "*": r"\ast ",
     "](": "] (",
 }
 _SIGN = re.compile("(" + "|".join([r"\\\\", *map(re.escape, _WORDS)]) + ") ?")
+# An underscore before a sign could end what another one began, and both would become emphasis.
+_CLOSING = re.compile(r"(?<=\S)_(?=[^\w\s])")
+# GitHub keeps the end of a row at the end of a line only; no line may begin as a list or a heading does.
+_ROW = re.compile(r"\\\\\s*")
+_BLOCK = re.compile(r"(?m)^(?=[-+#=]|\d+[.)])")
 
 
 def math(latex: str) -> Ready:
     """LaTeX in words that survive Markdown, without the commands that GitHub does not allow."""
-    named = _without_operatorname(latex)
-    return Ready(_SIGN.sub(lambda m: _WORDS.get(m[1], m[0]), named))
+    words = _SIGN.sub(lambda m: _WORDS.get(m[1], m[0]), _without_operatorname(latex))
+    rows = _ROW.sub(lambda _: "\\\\\n", _CLOSING.sub(" _", words))
+    return Ready(_BLOCK.sub("{}", rows))
 
 
 def _without_operatorname(latex: str) -> str:
@@ -66,6 +76,21 @@ def inline(formula: Formula) -> Ready:
 def sizes(formulas: Sequence[Formula]) -> Ready:
     """The sizes of an array, ``C \\times H``."""
     return Ready(f"${math(product_of(formulas))}$" if formulas else "")
+
+
+def shape(formulas: Sequence[Formula]) -> Ready:
+    """The sizes of an array; a number has none."""
+    return sizes(formulas) if formulas else Ready("number")
+
+
+def words(name: str) -> str:
+    """A name of the catalogue as words."""
+    return name.replace("_", " ")
+
+
+def error(size: float | None) -> str:
+    """The size of an error in one digit."""
+    return "" if size is None else f"{size:.0e}" if size else "0"
 
 
 def code_span(text: str) -> Ready:
@@ -101,6 +126,9 @@ _FILTERS: Filters = {
     "display": display,
     "inline": inline,
     "sizes": sizes,
+    "shape": shape,
+    "words": words,
+    "error": error,
     "code_span": code_span,
     "code_block": code_block,
     "anchor": anchor,
@@ -121,7 +149,7 @@ def index(entries: Sequence[EntryView]) -> str:
 def document(catalogue: Catalogue, ids: Sequence[str]) -> str:
     """Some entries as one document: formula, symbols and derivatives of each."""
     topics = by_topic(views(catalogue, ids))
-    return _tidy(render("document.md.j2", escape_markdown, _FILTERS, title=TITLE, topics=topics))
+    return _tidy(render("document.md.j2", escape_markdown, _FILTERS, title=TITLE, topics=topics, legend=legend(topics)))
 
 
 def _tidy(text: str) -> str:

@@ -12,6 +12,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from generators.parts import (
+    CheckView,
+    ClaimView,
+    DerivativeView,
+    Formula,
+    Link,
+    QuestionView,
+    ReferenceView,
+    ShapeView,
+    SymbolView,
+    product_of,
+)
 from generators.source import functions_of
 from kb import tree
 from kb.errors import LanguageError
@@ -26,104 +38,12 @@ if TYPE_CHECKING:
     from kb.catalogue import Catalogue
     from kb.equation import Derivative, Equation
     from kb.evidence import Check, Evidence
+    from kb.printing.presentation import Presentation
 
 _SAFE = "/:?#@!&*+,;=%~-._"  # of a web address; brackets, quotes and dollars mean something in Markdown
 _MATRIX = 2  # axes
 _FEW = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Formula:
-    """A formula in LaTeX and in Unicode."""
-
-    latex: str
-    text: str
-
-    @property
-    def rows(self) -> tuple[str, ...]:
-        """The statements of an aligned formula, one by one, without their alignment."""
-        return rows_of(self.latex)
-
-
-def rows_of(latex: str) -> tuple[str, ...]:
-    """The rows of an ``aligned`` environment; any other formula is one row."""
-    begin, end = "\\begin{aligned}\n", "\n\\end{aligned}"
-    if not (latex.startswith(begin) and latex.endswith(end)):
-        return (latex,)
-    rows = latex[len(begin) : -len(end)].split(" \\\\\n")
-    return tuple(row.replace("&", "", 1).strip() for row in rows)
-
-
-def product_of(sizes: Sequence[Formula]) -> str:
-    """The sizes of an array in LaTeX, ``m \\times n``; a sum among them stands in parentheses."""
-    if len(sizes) == 1:
-        return sizes[0].latex
-    return r" {\times} ".join(f"({s.latex})" if set("+-") & set(s.latex) else s.latex for s in sizes)
-
-
-@dataclass(frozen=True, slots=True)
-class SymbolView:
-    """A symbol: ``sizes`` has one formula per axis, ``kind`` says in words what values it takes."""
-
-    name: str
-    glyph: Formula
-    sizes: tuple[Formula, ...]
-    kind: str
-    role: str
-    default: str | None
-    outside: str | None
-    instance: Formula | None
-    about: str
-
-
-@dataclass(frozen=True, slots=True)
-class DerivativeView:
-    """One form of the derivative with respect to some symbols; ``uses`` are the constraints it needs."""
-
-    form: str
-    wrt: tuple[str, ...]
-    formula: Formula
-    steps: tuple[str, ...]
-    uses: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimView:
-    """A claim and what the evidence says of it."""
-
-    name: str
-    formula: Formula
-    about: str
-    refuted: bool
-    verdict: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class QuestionView:
-    """A question of the evidence, with the checks that answer it."""
-
-    wording: str
-    checks: tuple[Check, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Another entry."""
-
-    id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceView:
-    """A reference; ``url`` leads to it where that is known."""
-
-    authors: tuple[str, ...]
-    title: str
-    venue: str
-    year: str
-    url: str
+_LONGEST = 90  # parts of a formula that can be read at a glance
 
 
 @dataclass(frozen=True)
@@ -199,7 +119,7 @@ class EntryView:
             "" if symbol.role == "input" else symbol.role,
             symbol.default,
             symbol.outside,
-            self._instance(symbol),
+            symbol.instance,
             symbol.about,
         )
 
@@ -216,16 +136,6 @@ class EntryView:
                 return "probability law"
             case kind:
                 return str(kind)
-
-    def _instance(self, symbol: Symbol) -> Formula | None:
-        """What an abstract symbol stands for in the code; the name of a function as it is."""
-        if symbol.instance is None:
-            return None
-        node = parse_expression(symbol.instance)
-        if isinstance(node, tree.Name):
-            name = node.id.replace("_", r"\_")
-            return Formula(rf"\mathrm{{{name}}}", node.id)
-        return self.read(symbol.instance)
 
     def read(self, text: str) -> Formula:
         """A formula of the entry, such as a claim, a condition or a size."""
@@ -253,6 +163,18 @@ class EntryView:
             return self.vjps[0]
         return self._derivative(self.equation.vjp(wrt)) if wrt else None
 
+    @cached_property
+    def hessians(self) -> tuple[DerivativeView, ...]:
+        """Second derivatives of one number, by each declared symbol for which they are a matrix at most.
+
+        Those that vanish and those that are too long to be read are left out.
+        """
+        if not self.is_scalar:
+            return ()
+        program = self.equation.program
+        made = [self.equation.hessian(s) for s in self.entry.differentiate if 2 * len(program.shape(s)) <= _MATRIX]
+        return tuple(self._derivative(d) for d in made if _is_worth_reading(d.presentation))
+
     @property
     def is_scalar(self) -> bool:
         """Whether every output is one number."""
@@ -260,7 +182,7 @@ class EntryView:
 
     @cached_property
     def highlights(self) -> tuple[DerivativeView, ...]:
-        """What a cheat sheet has room for: the backward pass, and partial derivatives up to matrices if they are few.
+        """What a cheat sheet has room for: partial derivatives where all are matrices at most, and the backward pass.
 
         For a value that is one number the backward pass only multiplies, and is left out.
         """
@@ -269,16 +191,25 @@ class EntryView:
         small = [n for n in wrt if axes + len(self.equation.program.shape(n)) <= _MATRIX]
         if self.is_scalar and len(small) == len(wrt):
             return self.partials
-        few = small if len(returns) == 1 and len(wrt) <= _FEW else []
+        few = small if len(returns) == 1 and len(small) == len(wrt) <= _FEW else []
         made = [self.equation.derivative(name) for name in few]
         partials = [self._derivative(d) for d in made if not d.presentation.internal]
         return (*partials, *([self.backward] if self.backward is not None else []))
 
     def _derivative(self, derivative: Derivative) -> DerivativeView:
+        context = derivative.presentation.context
         return DerivativeView(
             derivative.form,
             derivative.wrt,
             Formula(derivative.latex(), derivative.text()),
+            tuple(
+                ShapeView(
+                    shape.role,
+                    Formula(print_latex(shape.subject, context), print_text(shape.subject, context)),
+                    tuple(self.read(size) for size in shape.sizes),
+                )
+                for shape in derivative.presentation.shapes
+            ),
             derivative.steps,
             derivative.uses,
         )
@@ -304,7 +235,17 @@ class EntryView:
         """The evidence, question by question."""
         if self.evidence is None:
             return ()
-        return tuple(QuestionView(w, self.evidence.about(q)) for q, w in QUESTIONS.items() if self.evidence.about(q))
+        made = [(w, tuple(map(self._check, self.evidence.about(q)))) for q, w in QUESTIONS.items()]
+        return tuple(QuestionView(wording, checks) for wording, checks in made if checks)
+
+    def _check(self, check: Check) -> CheckView:
+        return CheckView(check, tuple(self.sizes.index(_sizes_text(s)) + 1 for s in check.sizes if s))
+
+    @cached_property
+    def sizes(self) -> tuple[str, ...]:
+        """All sizes at which anything was checked, such as ``n=3, m=2``."""
+        checks = self.evidence.checks if self.evidence is not None else ()
+        return tuple(dict.fromkeys(_sizes_text(s) for c in checks for s in c.sizes if s))
 
     @cached_property
     def code(self) -> str:
@@ -336,6 +277,16 @@ class EntryView:
         return tuple(_reference(r) for r in self.entry.references)
 
 
+def _sizes_text(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}={size}" for name, size in sizes.items())
+
+
+def _is_worth_reading(presentation: Presentation) -> bool:
+    statements = presentation.statements
+    vanishes = all(isinstance(line.right, tree.Number) for line in presentation.content)
+    return not vanishes and sum(1 for s in statements for _ in tree.walk(s)) <= _LONGEST
+
+
 def _reference(reference: Reference) -> ReferenceView:
     url = reference.url or (f"https://doi.org/{reference.doi}" if reference.doi else "")
     url = url or (f"https://arxiv.org/abs/{reference.arxiv}" if reference.arxiv else "")
@@ -354,6 +305,24 @@ class Topic:
     def title(self) -> str:
         """For people: ``Linear algebra``."""
         return topic_title(self.name)
+
+    @cached_property
+    def shared(self) -> tuple[SymbolView, ...]:
+        """Symbols that mean the same in several entries, each of them once."""
+        found: dict[tuple[str, ...], list[SymbolView]] = {}
+        for symbol in (s for view in self.entries for s in view.symbols):
+            found.setdefault(_explained(symbol), []).append(symbol)
+        return tuple(same[0] for same in found.values() if len(same) > 1)
+
+    def own(self, view: EntryView) -> tuple[SymbolView, ...]:
+        """The symbols of an entry that are not shared."""
+        shared = set(map(_explained, self.shared))
+        return tuple(s for s in view.symbols if _explained(s) not in shared)
+
+
+def _explained(symbol: SymbolView) -> tuple[str, ...]:
+    """What a sheet says of a symbol."""
+    return (symbol.glyph.latex, product_of(symbol.sizes) if symbol.sizes else "", symbol.about or symbol.kind)
 
 
 def topic_title(name: str) -> str:
@@ -388,6 +357,3 @@ def by_topic(entries: Sequence[EntryView]) -> tuple[Topic, ...]:
     for view in entries:
         groups.setdefault(view.entry.topic, []).append(view)
     return tuple(Topic(name, tuple(group)) for name, group in groups.items())
-
-
-__all__ = ["DerivativeView", "EntryView", "Formula", "SymbolView", "Topic", "by_topic", "product_of", "views"]

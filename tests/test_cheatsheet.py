@@ -14,7 +14,7 @@ from hostile import catalogue
 
 from generators import pdf
 from generators.cheatsheet import cheatsheet, escape, formula, write_cheatsheet
-from generators.views import Formula
+from generators.parts import Formula
 from kb.catalogue import Catalogue, load_catalogue
 from kb.cli import main
 from kb.errors import EqkbError

@@ -19,7 +19,8 @@ from jinja2 import UndefinedError
 from test_build import SMALL
 
 from generators import code, export, markdown, rendering
-from generators.views import EntryView, Formula, by_topic, product_of, rows_of, views
+from generators.parts import Formula, product_of, rows_of
+from generators.views import EntryView, by_topic, views
 from kb.catalogue import Catalogue, load_catalogue
 from kb.evidence import check
 from kb.printing import escape_html, escape_markdown

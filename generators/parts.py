@@ -1,0 +1,152 @@
+"""The plain data of which the view of an entry consists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from kb.evidence import Check
+
+_RELATIONS = (" = ", r" \leftarrow ", r" \ge ", r" \le ")
+_DEPTH = {"{": 1, "}": -1, "(": 1, ")": -1}
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A formula in LaTeX and in Unicode."""
+
+    latex: str
+    text: str
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The statements of an aligned formula one by one."""
+        return rows_of(self.latex)
+
+
+class Row(NamedTuple):
+    """A statement in LaTeX: ``left`` of the place where rows are aligned, and ``right``."""
+
+    left: str
+    right: str
+
+
+def rows_of(latex: str) -> tuple[Row, ...]:
+    """The rows of an ``aligned`` environment; any other formula is one row, aligned at its relation."""
+    begin, end = "\\begin{aligned}\n", "\n\\end{aligned}"
+    if latex.startswith(begin) and latex.endswith(end):
+        return tuple(_row(row) for row in latex[len(begin) : -len(end)].split(" \\\\\n"))
+    return (_row(latex),)
+
+
+def _row(latex: str) -> Row:
+    depth = 0
+    for at, sign in enumerate(latex):
+        depth += _DEPTH.get(sign, 0)
+        if depth == 0 and sign == "&":
+            return Row(latex[:at].strip(), latex[at + 1 :].strip())
+        if depth == 0 and sign == " " and latex.startswith(_RELATIONS, at):
+            return Row(latex[:at], latex[at + 1 :])
+    return Row("", latex)
+
+
+def product_of(sizes: Sequence[Formula]) -> str:
+    """The sizes of an array in LaTeX, ``m \\times n``; a sum among them stands in parentheses."""
+    if len(sizes) == 1:
+        return sizes[0].latex
+    return r" {\times} ".join(f"({s.latex})" if set("+-") & set(s.latex) else s.latex for s in sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolView:
+    """A symbol: ``sizes`` has one formula per axis, ``kind`` says in words what values it takes."""
+
+    name: str
+    glyph: Formula
+    sizes: tuple[Formula, ...]
+    kind: str
+    role: str
+    default: str | None
+    outside: str | None
+    instance: str | None
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeView:
+    """An array that a derivative speaks of; ``role`` is symbol, cotangent, tangent or derivative."""
+
+    role: str
+    glyph: Formula
+    sizes: tuple[Formula, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DerivativeView:
+    """One form of the derivative with respect to some symbols; ``uses`` are the constraints it needs."""
+
+    form: str
+    wrt: tuple[str, ...]
+    formula: Formula
+    shapes: tuple[ShapeView, ...]
+    steps: tuple[str, ...]
+    uses: tuple[str, ...]
+
+    def of_role(self, role: str) -> tuple[ShapeView, ...]:
+        """The shapes of its cotangents, or of the derivatives."""
+        return tuple(s for s in self.shapes if s.role == role)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimView:
+    """A claim and what the evidence says of it."""
+
+    name: str
+    formula: Formula
+    about: str
+    refuted: bool
+    verdict: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckView:
+    """A check; ``sizes`` are places in the list of all sizes of the evidence, from 1 on."""
+
+    check: Check
+    sizes: tuple[int, ...]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The order of differences, and what the check itself says."""
+        order = f"order {self.check.order:.1f}" if self.check.order is not None else ""
+        return tuple(filter(None, (order, self.check.note)))
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionView:
+    """A question of the evidence, with the checks that answer it."""
+
+    wording: str
+    checks: tuple[CheckView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Another entry."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceView:
+    """A reference; ``url`` leads to it where that is known."""
+
+    authors: tuple[str, ...]
+    title: str
+    venue: str
+    year: str
+    url: str
