@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from hostile import catalogue
 
 from generators import pdf
-from generators.cheatsheet import cheatsheet, escape, formula, write_cheatsheet
+from generators.cheatsheet import breakable, cheatsheet, escape, formula, write_cheatsheet
+from generators.notation import legend
 from generators.parts import Formula
+from generators.views import by_topic, views
 from kb.catalogue import Catalogue, load_catalogue
 from kb.cli import main
 from kb.errors import EqkbError
@@ -38,19 +42,69 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
 def test_a_sheet_holds_formula_derivative_and_symbols(shipped: Catalogue) -> None:
     sheet = cheatsheet(shipped, ["softmax"])
     equation = shipped["softmax"]
-    assert equation.latex() in sheet
-    assert equation.derivative("z").latex() in sheet
-    assert equation.vjp("z").latex() in sheet
+    for latex in (equation.latex(), equation.derivative("z").latex(), equation.vjp("z").latex()):
+        assert formula(Formula(latex, "")) in sheet
     assert "scores of the C classes, also called logits" in sheet
-    assert re.findall(r"^\\topic\{(.*)\}$", sheet, re.M) == ["Activations"]
+    assert re.findall(r"^\\topic\{(.*)\}\{hue0\}$", sheet, re.M) == ["Activations"]
+    assert r"\begin{multicols}{3}" in sheet and "landscape,a4paper" in sheet
 
 
-def test_a_long_formula_is_given_row_by_row() -> None:
-    rows = [f"x_{n} &= {n}" for n in range(9)]
-    body = " \\\\\n".join(rows)
-    latex = f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
-    assert "aligned" not in formula(Formula(latex, ""))
-    assert formula(Formula("y = x", "")) == r"\formula{y = x}{\formularow{y = x}}"
+def test_a_sheet_loads_standard_packages_only(shipped: Catalogue) -> None:
+    packages = set(re.findall(r"\\usepackage(?:\[[^]]*\])?\{(\w+)\}", cheatsheet(shipped, ["relu"])))
+    assert packages <= {
+        "amsmath", "amssymb", "booktabs", "fontenc", "geometry", "graphicx", "hyperref", "inputenc", "lmodern",
+        "multicol", "xcolor",
+    }  # fmt: skip
+
+
+def test_the_legend_explains_what_the_sheet_uses(shipped: Catalogue) -> None:
+    def signs(ids: list[str]) -> set[str]:
+        return {s.shown.latex for s in legend(by_topic(views(shipped, ids)))}
+
+    assert signs(["relu"]) == {"x_i"}
+    assert signs(["softmax"]) == {"x_i", r"\bar{x}", r"\delta_{jk}", r"x \odot y"}
+    assert r"X^{\top}" in signs(["linear"])
+    assert r"\dot{x}" not in signs(["lstm_cell"])
+    for form in ("tex", "md"):
+        sheet = cheatsheet(shipped, ["softmax"], form)
+        assert "indices count from 0" in sheet and "product, element by element" in sheet
+        assert "transpose" not in sheet
+
+
+def test_symbols_that_entries_share_are_explained_once(tmp_path: Path) -> None:
+    symbols = {"x": {"shape": ["n"], "about": "the same input"}, "y": {"role": "output", "about": "its own output"}}
+    entry = {"topic": "small", "about": "One of two.", "symbols": symbols}
+    path = tmp_path / "two.yaml"
+    two = {"one": {**entry, "name": "One", "define": "y = sum(x)"}, "two": {**entry, "name": "Two"}}
+    two["two"] |= {"define": "y = sum(x**2)", "symbols": {**symbols, "y": {"role": "output", "about": "another"}}}
+    path.write_text(json.dumps(two), encoding="utf-8")
+    sheet = cheatsheet(load_catalogue(path), ["one", "two"])
+    assert sheet.count("the same input") == sheet.count("its own output") == sheet.count("another") == 1
+    assert re.search(r"^\\shared\{.*the same input\}$", sheet, re.M)
+    assert sheet.count(r"\symbols{") == 2
+
+
+def test_many_short_rows_stand_side_by_side() -> None:
+    def rows(lines: list[str]) -> Formula:
+        body = " \\\\\n".join(lines)
+        return Formula(f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}", "")
+
+    few, many = [f"x_{n} &= {n}" for n in range(3)], [f"x_{n} &= {n}" for n in range(5)]
+    assert formula(rows(few)) == r"\rows{\row{x_0}{= 0}\row{x_1}{= 1}\row{x_2}{= 2}}"
+    assert formula(rows(many)).startswith(r"\manyrows{\row{x_0}{= 0}")
+    assert formula(rows([*many, "&= 6"])).startswith(r"\rows{")
+    assert formula(Formula("y = x", "")) == r"\rows{\row{y}{= x}}"
+
+
+def test_lines_end_between_terms_and_never_within_braces() -> None:
+    assert breakable("= a + b") == r"= a\brk + b"
+    assert breakable(r"f(a, b - c)") == r"f(a, \brkin b\brkin - c)"
+    assert breakable(r"\frac{a + b}{c} \odot d") == r"\frac{a + b}{c}\brk \odot d"
+    assert breakable(r"e^{\left( a + b \right)}") == r"e^{\left( a + b \right)}"
+    assert breakable(r"\left( a + b \right)\, c") == r"\opening( a\brkin + b \closing)\, \brkjoint c"
+    assert breakable(r"\sin(x) \cos(y)") == r"\sin(x) \brkjoint \cos(y)"
+    cases = r"\begin{cases} a + b & \text{if } x, y \end{cases}"
+    assert breakable(cases) == cases
 
 
 def test_long_words_may_break() -> None:
@@ -135,6 +189,44 @@ def test_the_whole_catalogue_compiles_without_a_warning(shipped: Catalogue) -> N
 @pytest.mark.parametrize("entry_id", list(load_catalogue()))
 def test_every_entry_by_itself_compiles_without_a_warning(shipped: Catalogue, entry_id: str) -> None:
     _, log = pdf.compile_logged(cheatsheet(shipped, [entry_id]))
+    assert TROUBLE.findall(log) == []
+
+
+LONG = {
+    "sum_of_many": "y = x" + "".join(f" + a**{n}*sin({n}*x)*(x + a)" for n in range(2, 30)),
+    "sum_under_a_root": "y = sqrt(1" + "".join(f" + x**{n}" for n in range(2, 50)) + ")",
+    "product_of_many": "y = x" + "".join(f"*cos({n}*x)" for n in range(2, 30)),
+    "one_long_name": f"y = x*{'long_' * 14}name",
+}
+
+
+def long_catalogue(path: Path) -> Catalogue:
+    def entry(name: str, define: str) -> dict[str, Any]:
+        others = {n: {"about": "another number"} for n in ("a", "long_" * 14 + "name") if n in define.split("=")[1]}
+        symbols = {"x": {"about": "input"}, **others, "y": {"role": "output", "about": "result"}}
+        return {
+            "name": name.replace("_", " "), "topic": "long", "about": "Too long for a column.", "symbols": symbols,
+            "define": define, "differentiate": ["x"],
+        }  # fmt: skip
+
+    path.write_text(json.dumps({name: entry(name, define) for name, define in LONG.items()}), encoding="utf-8")
+    return load_catalogue(path)
+
+
+@TEX
+@pytest.mark.slow
+def test_a_formula_that_is_too_long_is_broken_or_made_smaller(tmp_path: Path) -> None:
+    long = long_catalogue(tmp_path / "long.yaml")
+    for ids in ([i] for i in long):
+        _, log = pdf.compile_logged(cheatsheet(long, ids))
+        assert TROUBLE.findall(log) == []
+
+
+@TEX
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_small_sheets_compile_without_a_warning(shipped: Catalogue, count: int) -> None:
+    _, log = pdf.compile_logged(cheatsheet(shipped, list(shipped)[::5][:count]))
     assert TROUBLE.findall(log) == []
 
 
