@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from generators.files import write_file
 from generators.notation import legend
-from generators.parts import Formula, SymbolView, product_of
+from generators.parts import DerivativeView, Formula, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
 from generators.views import by_topic, views
 from kb.errors import EqkbError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 TITLE = "Deep learning equations"
 _LONGEST_WORD = 32  # characters of TeX that fit in a column, whatever they are
 _MANY = 4  # rows from which on short ones stand side by side
+_LONG = 4000  # characters of LaTeX; twice as many can be wider than what TeX can measure
 _BEFORE = (" + ", " - ", r" \odot ", r" \quad ")  # what a line may end before, and after
 _AFTER = (r"\, ", ", ", ") ")
 _BRACES = {"{": 1, "}": -1, r"\begin": 1, r"\end": -1}
@@ -74,9 +75,19 @@ def _breakable(word: str) -> str:
 
 def formula(shown: Formula) -> Ready:
     """The rows of a formula, aligned at their relation; if they are many, short ones stand side by side."""
-    rows = "".join(rf"\row{{{row.left}}}{{{breakable(row.right)}}}" for row in shown.rows)
+    rows = "".join(
+        rf"\{'row' if len(row.right) < _LONG else 'longrow'}{{{row.left}}}{{{breakable(row.right)}}}"
+        for row in shown.rows
+    )
     many = len(shown.rows) >= _MANY and all(row.left for row in shown.rows)
     return Ready(rf"\{'manyrows' if many else 'rows'}{{{rows}}}")
+
+
+def derivative(shown: DerivativeView) -> Ready:
+    """A derivative; where it would fill a page, where to find it instead."""
+    if len(shown.formula.latex) < _LONG:
+        return formula(shown.formula)
+    return Ready(rf"\toolong{{The derivative by {escape(', '.join(shown.wrt))} fills a page; eqkb diff prints it.}}")
 
 
 def breakable(latex: str) -> str:
@@ -113,4 +124,4 @@ def _symbol(symbol: SymbolView) -> str:
     return f"{inline(symbol.glyph)}{shape}: {escape(symbol.about or symbol.kind)}"
 
 
-_FILTERS: Filters = {"formula": formula, "inline": inline, "symbols": symbols}
+_FILTERS: Filters = {"formula": formula, "derivative": derivative, "inline": inline, "symbols": symbols}

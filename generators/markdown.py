@@ -65,7 +65,12 @@ def _named(match: re.Match[str]) -> str:
 
 def display(formula: Formula) -> Ready:
     """A formula in lines of its own."""
-    return Ready(f"$$\n{math(formula.latex)}\n$$")
+    return latex(formula.latex)
+
+
+def latex(formula: str) -> Ready:
+    """LaTeX in lines of its own."""
+    return Ready(f"$$\n{math(formula)}\n$$")
 
 
 def inline(formula: Formula) -> Ready:
@@ -86,6 +91,11 @@ def shape(formulas: Sequence[Formula]) -> Ready:
 def words(name: str) -> str:
     """A name of the catalogue as words."""
     return name.replace("_", " ")
+
+
+def sentence(text: str) -> str:
+    """Words as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def error(size: float | None) -> str:
@@ -124,10 +134,12 @@ def page_name(entry_id: str) -> str:
 
 _FILTERS: Filters = {
     "display": display,
+    "latex": latex,
     "inline": inline,
     "sizes": sizes,
     "shape": shape,
     "words": words,
+    "sentence": sentence,
     "error": error,
     "code_span": code_span,
     "code_block": code_block,

@@ -36,6 +36,7 @@ from kb.vocabulary import DOMAINS
 
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
+    from kb.derivation import Derivation
     from kb.equation import Derivative, Equation
     from kb.evidence import Check, Evidence
     from kb.printing.presentation import Presentation
@@ -213,6 +214,17 @@ class EntryView:
             derivative.steps,
             derivative.uses,
         )
+
+    @cached_property
+    def derivation(self) -> Derivation | None:
+        """The way to the derivative by the first declared symbol, each line checked at one point.
+
+        Raises CheckFailed where a line does not hold.
+        """
+        from kb.derivation import derivation
+
+        equation, wrt = self.equation, self.entry.differentiate
+        return derivation(self.entry, equation.program, wrt[0], equation.programs, points=1) if wrt else None
 
     @cached_property
     def claims(self) -> tuple[ClaimView, ...]:

@@ -94,6 +94,7 @@ def test_many_short_rows_stand_side_by_side() -> None:
     assert formula(rows(many)).startswith(r"\manyrows{\row{x_0}{= 0}")
     assert formula(rows([*many, "&= 6"])).startswith(r"\rows{")
     assert formula(Formula("y = x", "")) == r"\rows{\row{y}{= x}}"
+    assert formula(Formula("y = " + "x" * 5000, "")).startswith(r"\rows{\longrow{y}{= x")
 
 
 def test_lines_end_between_terms_and_never_within_braces() -> None:
@@ -196,6 +197,7 @@ LONG = {
     "sum_of_many": "y = x" + "".join(f" + a**{n}*sin({n}*x)*(x + a)" for n in range(2, 30)),
     "sum_under_a_root": "y = sqrt(1" + "".join(f" + x**{n}" for n in range(2, 50)) + ")",
     "product_of_many": "y = x" + "".join(f"*cos({n}*x)" for n in range(2, 30)),
+    "sum_without_end": "y = x" + "".join(f" + cos({n}*x)*sin({n}*x)" for n in range(2, 220)),
     "one_long_name": f"y = x*{'long_' * 14}name",
 }
 
