@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from generators.files import write_file
 from generators.notation import legend
-from generators.parts import DerivativeView, Formula, SymbolView, product_of
+from generators.parts import DerivativeView, Formula, Row, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
 from generators.views import by_topic, views
 from kb.errors import EqkbError
@@ -75,12 +75,16 @@ def _breakable(word: str) -> str:
 
 def formula(shown: Formula) -> Ready:
     """The rows of a formula, aligned at their relation; if they are many, short ones stand side by side."""
-    rows = "".join(
-        rf"\{'row' if len(row.right) < _LONG else 'longrow'}{{{row.left}}}{{{breakable(row.right)}}}"
-        for row in shown.rows
-    )
-    many = len(shown.rows) >= _MANY and all(row.left for row in shown.rows)
-    return Ready(rf"\{'manyrows' if many else 'rows'}{{{rows}}}")
+    followers = (*shown.rows[1:], None)
+    rows = "".join(_row(row, following) for row, following in zip(shown.rows, followers, strict=True))
+    return Ready(rf"\{'manyrows' if len(shown.rows) >= _MANY else 'rows'}{{{rows}}}")
+
+
+def _row(row: Row, following: Row | None) -> str:
+    """A statement in several rows has them below each other."""
+    wide = not row.left or (following is not None and not following.left)
+    name = "longrow" if len(row.right) >= _LONG else "widerow" if wide else "row"
+    return rf"\{name}{{{row.left}}}{{{breakable(row.right)}}}"
 
 
 def derivative(shown: DerivativeView) -> Ready:

@@ -30,6 +30,7 @@ from kb.errors import LanguageError
 from kb.evidence import QUESTIONS
 from kb.model import NamedClaim, Reference, Symbol
 from kb.parser import parse_expression, parse_statement
+from kb.printing import latex as print_latex
 from kb.printing import latex_display
 from kb.printing import text as print_text
 from kb.vocabulary import DOMAINS
