@@ -97,7 +97,7 @@ def test_search_without_a_hit_says_so(capsys: pytest.CaptureFixture[str]) -> Non
 def test_show_holds_everything(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "show", "softmax")
     assert (code, err) == (0, "")
-    for part in ("Softmax", "exp(z[k])", "Symbols", "Derivatives", "∂p[j]/∂z[k]", "Evidence", "References", "Bridle"):
+    for part in ("Softmax", "exp(zₖ)", "Symbols", "Derivatives", "∂pⱼ/∂zₖ", "Evidence", "References", "Bridle"):
         assert part in out
     assert "\x1b" not in out
     assert run(capsys, "show", "softmax")[1] == out
@@ -373,7 +373,7 @@ def test_any_locale_prints_the_same() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "kb", "show", "softmax"], capture_output=True, cwd=ROOT, check=True, env=plain
     )
-    assert "∂p[j]/∂z[k]" in shown.stdout.decode("utf-8")
+    assert "∂pⱼ/∂zₖ" in shown.stdout.decode("utf-8")
 
 
 def test_the_command_runs_from_anywhere_and_ignores_a_decoy(tmp_path: Path) -> None:

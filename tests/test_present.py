@@ -157,7 +157,7 @@ def test_constraints_are_put_in_after_differentiating_and_named() -> None:
 
 
 def test_a_proven_claim_gives_the_form() -> None:
-    assert "∂p[j]/∂z[k] = p[j]·(δ[j,k] − p[k])" in lines("softmax", "partial", "z")
+    assert "∂pⱼ/∂zₖ = pⱼ·(δⱼₖ − pₖ)" in lines("softmax", "partial", "z")
     assert "∂y/∂z = σ(z)" in lines("softplus", "partial", "z")
     without = present(programs().entries["softplus"], programs()("softplus"), "partial", ["z"])
     assert str(without.statements[0]) == "d(y, z) == 1/(1 + exp(-z))"

@@ -23,35 +23,42 @@ GOLDEN = [
     ("(a + b)/c", "(a + b)/c"),
     ("a/b*c", "a/b·c"),
     ("a*(b/c)", "a·(b/c)"),
-    ("exp(x[j])/sum(exp(x[k]), k)", "exp(x[j]) / Σ_k exp(x[k])"),
-    ("exp(x[j])/sum(exp(x[k]), k)*b", "(exp(x[j]) / Σ_k exp(x[k]))·b"),
-    ("sum(x[k], k)*b", "(Σ_k x[k])·b"),
-    ("sum(x[k] - b, k)", "Σ_k (x[k] − b)"),
-    ("mean(x[i], i)", "1/N·Σ_i x[i]"),
-    ("mean(x[k], k)", "mean_k(x[k])"),
+    ("exp(x[j])/sum(exp(x[k]), k)", "exp(xⱼ) / Σₖ exp(xₖ)"),
+    ("exp(x[j])/sum(exp(x[k]), k)*b", "(exp(xⱼ) / Σₖ exp(xₖ))·b"),
+    ("sum(x[k], k)*b", "(Σₖ xₖ)·b"),
+    ("sum(x[k] - b, k)", "Σₖ (xₖ − b)"),
+    ("mean(x[i], i)", "1/N·Σᵢ xᵢ"),
+    ("mean(x[k], k)", "meanₖ(xₖ)"),
     ("S*(S_bar - rowsum(S*S_bar))", "S ⊙ (S̄ − rowsum(S ⊙ S̄))"),
     ("S_bar @ A/sqrt(d_k)", "S̄ A / √d_k"),
     ("inv(A.T @ A) @ A.T @ y", "(Aᵀ A)⁻¹ Aᵀ y"),
     ("(A @ x)*y", "(A x) ⊙ y"),
     ("a**2 + a**-1 + a**b + a**(1/b)", "a² + a⁻¹ + a^b + a^(1/b)"),
     ("beta_1**t", "β₁^t"),
-    ("sigma2[j]**2", "σ²[j]²"),
+    ("sigma2[j]**2", "(σⱼ²)²"),
     ("1.0e-8 + 2.5e-3*a", "10⁻⁸ + 2.5·10⁻³·a"),
     ("sqrt(a + b)*abs(c)", "√(a + b)·|c|"),
-    ("d(y[j], x[k])", "∂y[j]/∂x[k]"),
+    ("d(y[j], x[k])", "∂yⱼ/∂xₖ"),
     ("d(a*b + c, a)", "∂(a·b + c)/∂a"),
     ("vjp(y, x, g)", "(∂y/∂x)ᵀ g"),
-    ("delta(j, k) - x[k]", "δ[j,k] − x[k]"),
+    ("delta(j, k) - x[k]", "δⱼₖ − xₖ"),
     ("A[s*i + u - p, j]", "A[s·i+u−p, j]"),
     ("1 if a > 0 else 2 if a != b else 3", "1 if a > 0, 2 if a ≠ b, else 3"),
     ("2*(1 if a > 0 else 0)", "2·(1 if a > 0, else 0)"),
     ("sigmoid(a)*deriv(f)(b)", "σ(a)·f′(b)"),
     ("kl_divergence(x, y)", "kl_divergence(x, y)"),
-    ("sum(x[u], u, A[v,u] == 1)", "Σ_{u: A[v,u]=1} x[u]"),
-    ("max(A[u,v], u, v, u < k, v < k)", "max_{u<k, v<k} A[u,v]"),
+    ("sum(x[u], u, A[v,u] == 1)", "Σ_{u: Aᵥᵤ=1} xᵤ"),
+    ("max(A[u,v], u, v, u < k, v < k)", "max_{0≤u,v<k} Aᵤᵥ"),
     ("E(f(z), z, p_z)", "E_{z∼p_z}[f(z)]"),
     ("integral(f(t), t, -oo, oo)", "∫_{−∞}^{∞} f(t) dt"),
     ("norm(x)**2/norm(A)", "‖x‖₂²/‖A‖_F"),
+    ("x[2*i] + x[i - m] + x[-1]", "x₂ᵢ + xᵢ₋ₘ + x₋₁"),
+    ("beta_1[i] + x[j]", "β₁[i] + x[j]"),
+    ("x_t[i] + x[row] + x_prime[i]", "x_t[i] + x[row] + x′[i]"),
+    ("x_prime[i]", "xᵢ′"),
+    ("concat(h[i], i)", "[h[0]; …; h[N−1]]"),
+    ("concat(x, y)", "[x; y]"),
+    ("d(log(x[i]), x) - d(y[i], x)", "∇_x log(xᵢ) − ∂yᵢ/∂x"),
     ("a // b + a % c", "⌊a/b⌋ + (a mod c)"),
 ]
 
@@ -70,7 +77,7 @@ def test_one_line_with_matching_brackets(formula: str) -> None:
 
 
 def test_statements() -> None:
-    assert text(parse_statement("y[j] = 2*a"), relation="←") == "y[j] ← 2·a"
+    assert text(parse_statement("y[j] = 2*a"), relation="←") == "yⱼ ← 2·a"
     assert text(parse_statement("a >= b - 1")) == "a ≥ b − 1"
     assert text(parse_statement("U, s = svd(A, ...)")) == "(U, s) = svd(A, …)"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 
@@ -17,7 +17,7 @@ class Context:
     ``"n - k + 1"``), ``times`` the offset of a name from ``time_index`` (0 prints x_t, -1 prints
     x_{t-1}), and ``signatures``, per entry or function, the axes of its arguments and of its result.
     ``limits`` says that sums show where they begin and end, ``one_based`` that they count from 1
-    where that is the same.
+    where that is the same, ``brackets`` that indices stand in brackets in Unicode too.
     """
 
     ranks: Mapping[str, int] = field(default_factory=dict)
@@ -28,6 +28,7 @@ class Context:
     limits: bool = False
     one_based: bool = False
     shapes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    brackets: bool = False
     ranges: Mapping[str, str] = field(default_factory=dict)
     times: Mapping[str, int] = field(default_factory=dict)
     signatures: Mapping[str, tuple[tuple[int, ...], int]] = field(default_factory=dict)
@@ -89,6 +90,8 @@ _OVER = {a: mark for short, long, mark in _ACCENTS.values() for a in (short[1:],
     "vec": "\u20d7", "ddot": "\u0308", "check": "\u030c", "breve": "\u0306", "acute": "\u0301", "grave": "\u0300",
 }  # fmt: skip
 SUBSCRIPT_DIGITS = str.maketrans("0123456789+-", "₀₁₂₃₄₅₆₇₈₉₊₋")
+_LOW = str.maketrans("0123456789+−aehijklmnoprstuvxβγρφχ", "₀₁₂₃₄₅₆₇₈₉₊₋ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ")
+_LOWERED = set(map(chr, _LOW.values()))
 SUPERSCRIPT_DIGITS = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _TOKEN = re.compile(r"\\([A-Za-z]+)\*?|\\[,;:! ]|[A-Za-z0-9]|\s+|.", re.DOTALL)
 
@@ -292,6 +295,17 @@ def symbol_text(name: str, context: Context | None = None) -> str:
         stem = parts.stem + "".join(f"_{accent}" for accent in parts.accents)
     below = _subscripts_text([word if word == "xi" else _letter_text(word) for word in parts.subscripts] + time)
     return stem + below + "′" * parts.primes + "*" * parts.stars
+
+
+def lowered(indices: Sequence[str]) -> str | None:
+    """Subscripts of Unicode, if it has them all and they can be told apart: ᵢⱼ or ᵢ₊₁, but None for c or i+1,j."""
+    alone = len(indices) == 1
+    for index in indices:
+        plain = re.fullmatch(r"[\w−+·]+" if alone else r"\w", index)
+        if plain is None or re.search(r"[^\W\d]{2}", index):
+            return None
+    low = "".join(indices).replace("·", "").translate(_LOW)
+    return low if set(low) <= _LOWERED else None
 
 
 def tex_to_text(tex: str) -> str | None:

@@ -11,7 +11,7 @@ from kb.glyphs import split_notation
 from kb.printing.binders import Binder, binder, common_limit, count, limits, span
 from kb.printing.boxes import ATOM, CASES, FACTOR, PRODUCT, SCRIPTED, SUM, Box, fenced, held
 from kb.printing.glyphs import Context, braced, is_letter, split_name, symbol_latex
-from kb.printing.layout import Item, is_quotient, is_short, law_of, separators_of, tall
+from kb.printing.layout import Item, is_gradient, is_quotient, is_short, law_of, separators_of, tall
 from kb.printing.ranks import rank
 from kb.tree import Array, Call, Element, Name, Node, Power, Prime
 from kb.vocabulary import BUILT_IN, FUNCTIONS
@@ -29,7 +29,6 @@ _HIGH = {"sum", "mean", "prod"}
 _POWERED = {"sin", "cos", "tan", "sinh", "cosh", "tanh"}
 _LONG_CONDITION = 34
 _BARS = (r"\lvert", r"\lVert", r"\left\lvert", r"\left\lVert")
-_PLAIN = (Name, Element)
 _SEPARATORS = {",": ", ", ";": r";\, ", "|": r" \mid ", "||": r" \,\Vert\, "}
 
 
@@ -296,7 +295,7 @@ class CallPrinter(ABC):
         if len(arguments) != 2:
             return None
         value, variable = arguments
-        if rank(value, self.context) == 0 and rank(variable, self.context) == 1 and not isinstance(value, _PLAIN):
+        if is_gradient(value, variable, self.context):
             return self.gradient(value, variable, inline)
         below = rf"\partial {held(self.box(variable, True), FACTOR)}"
         short = isinstance(value, (Name, Element, Call, Prime)) and not tall(value)

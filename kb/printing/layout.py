@@ -261,6 +261,11 @@ def law_of(variable: Node, law: Node) -> Node:
     return law
 
 
+def is_gradient(value: Node, variable: Node, context: Context) -> bool:
+    """Whether a derivative is written with a nabla: of a number that a formula in place gives, by a vector."""
+    return not isinstance(value, (Name, Element)) and rank(value, context) == 0 and rank(variable, context) == 1
+
+
 def separators_of(function: str, context: Context) -> tuple[str, ...]:
     """What stands between the arguments of an entry that has a notation; commas elsewhere."""
     known = function in context.calls and function not in BUILT_IN

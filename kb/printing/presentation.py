@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kb import tree
@@ -12,7 +12,7 @@ from kb.printing.breaking import Row, aligned, broken
 from kb.printing.escape import escape_tex
 from kb.printing.glyphs import Context
 from kb.printing.latex import latex
-from kb.printing.text import text
+from kb.printing.text import alike, text
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,13 @@ class Presentation:
 
     def text(self) -> str:
         """Unicode for a terminal: a line of shapes, the statements, the steps that they read."""
+        shown = [n for line in self.content for n in (line.left, line.right, line.constrained) if n is not None]
+        own, defining = alike([*shown, *self.uses], self.context), alike(self.before, self.defining)
+        if own.brackets or defining.brackets:
+            own, defining = replace(own, brackets=True), replace(defining, brackets=True)
+        return replace(self, context=own, defining=defining)._text()
+
+    def _text(self) -> str:
         lines = _wrapped([self._shape_text(s) for s in self.shapes])
         because = ", ".join(text(claim, self.context) for claim in self.uses)
         for line in self.content:

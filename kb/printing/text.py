@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from kb.errors import LanguageError
 from kb.glyphs import split_notation
-from kb.printing.binders import Binder, binder, count, merge_indices
+from kb.printing.binders import Binder, binder, common_limit, count, merge_indices, span
 from kb.printing.boxes import ATOM, CASES, FACTOR, LOGIC, PRODUCT, RELATION, SCRIPTED, SUM, Box, held
 from kb.printing.glyphs import (
     SUBSCRIPT_DIGITS,
     SUPERSCRIPT_DIGITS,
     Context,
+    lowered,
     symbol_text,
     tex_to_text,
 )
@@ -29,6 +31,7 @@ from kb.printing.layout import (
     branches,
     context_of_targets,
     contexts_in_time,
+    is_gradient,
     law_of,
     separators_of,
 )
@@ -54,19 +57,34 @@ from kb.tree import (
 )
 from kb.vocabulary import BUILT_IN
 
-__all__ = ["Context", "symbol_text", "text", "text_lines"]
+__all__ = ["Context", "alike", "symbol_text", "text", "text_lines"]
 
 RELATIONS = {"==": "=", "!=": "≠", "<=": "≤", ">=": "≥", "<": "<", ">": ">"}
 _SEPARATORS = {",": ", ", ";": "; ", "|": " | ", "||": " ‖ "}
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻′*"
+_DIGITS_BELOW = "₀₁₂₃₄₅₆₇₈₉"
 _SIGNS = {"sum": "Σ", "prod": "Π", "max": "max", "min": "min", "argmax": "argmax", "argmin": "argmin"}
 
 
 def text(node: Node, context: Context | None = None, relation: str = "=") -> str:
     """A formula, step or claim on one line of Unicode.
 
-    Raises LanguageError where a formula is nested too deeply.
+    Indices are subscripts, or all in brackets where Unicode lacks one of them. Raises LanguageError
+    where a formula is nested too deeply.
     """
-    printer = TextPrinter(context or Context())
+    context = context or Context()
+    try:
+        return _printed(node, context, relation)
+    except _NoSubscript:
+        return _printed(node, replace(context, brackets=True), relation)
+
+
+class _NoSubscript(Exception):
+    """An index cannot be a subscript."""
+
+
+def _printed(node: Node, context: Context, relation: str) -> str:
+    printer = TextPrinter(context)
     try:
         if isinstance(node, (Step, Claim)):
             return printer.statement(node, relation)
@@ -75,9 +93,19 @@ def text(node: Node, context: Context | None = None, relation: str = "=") -> str
         raise LanguageError("the formula is nested too deeply to be printed; split it into steps", node.at) from None
 
 
+def alike(nodes: Iterable[Node], context: Context) -> Context:
+    """The context in which all of the formulas show their indices in the same way."""
+    try:
+        for node in nodes:
+            _printed(node, context, "=")
+    except _NoSubscript:
+        return replace(context, brackets=True)
+    return context
+
+
 def text_lines(statements: Sequence[Step | Claim], context: Context | None = None, relation: str = "=") -> list[str]:
     """Each statement on its line; times of states as in ``latex_lines``."""
-    context = context or Context()
+    context = alike(statements, context or Context())
     seen = contexts_in_time(statements, context)
     return [text(s, c, relation) for s, c in zip(statements, seen, strict=True)]
 
@@ -113,7 +141,7 @@ class TextPrinter:
                 merged = merge_indices(item)
                 base = self.box(merged.base)
                 inner = base.tex if base.level >= SCRIPTED and isinstance(merged.base, Name) else held(base, ATOM)
-                return Box(f"{inner}[{self.indices(merged.indices)}]")
+                return self.element(inner, merged.indices)
             case Call():
                 return self.call(item)
             case Prime(function, arguments):
@@ -158,6 +186,16 @@ class TextPrinter:
     def listed(self, nodes: Sequence[Node]) -> str:
         """Arguments or items, with commas."""
         return ", ".join(held(b, LOGIC) if len(nodes) > 1 else b.tex for b in map(self.box, nodes))
+
+    def element(self, base: str, indices: Sequence[Node]) -> Box:
+        """A value of an array, with its indices below or in brackets; a power of the name stays above."""
+        if self.context.brackets:
+            return Box(f"{base}[{self.indices(indices)}]")
+        low = lowered([_close(self.box(i).tex) for i in indices])
+        letter = base.rstrip(_RAISED)
+        if low is None or "_" in base or letter[-1] in _DIGITS_BELOW:
+            raise _NoSubscript
+        return Box(letter + low + base[len(letter) :], ATOM if letter == base else SCRIPTED)
 
     def indices(self, nodes: Sequence[Node]) -> str:
         """Subscripts, close together where they are plain."""
@@ -275,23 +313,30 @@ class TextPrinter:
                 return self.signed(f"1/{held(self.box(number), FACTOR)}·Σ", below, body)
         if function in _SIGNS:
             return self.signed(_SIGNS[function], below, body)
-        return Box(f"{self.function(function)}_{below}({body.tex})")
+        if function == "concat" and (parts := span(bound, self.context)) is not None:
+            return Box(f"[{'; …; '.join(self.box(p).tex for p in parts)}]")
+        return Box(f"{self.function(function)}{below}({body.tex})")
 
     def signed(self, sign: str, below: str, body: Box) -> Box:
         """A sign with its indices, and a body that ends at the next plus or minus."""
         inner = f"({body.tex})" if body.negative else held(body, PRODUCT)
-        shown = f"{sign}_{below} {inner}"
+        shown = f"{sign}{below} {inner}"
         return Box(shown, FACTOR, closed=f"({shown})")
 
     def below(self, bound: Binder) -> str:
         """Indices and conditions below a sign."""
         listed, conditions = bound.limits()
+        limit = common_limit(bound, self.context)
+        if limit is not None:
+            names = ",".join(self.box(i).tex for i in bound.indices)
+            return f"_{{0≤{names}<{_close(self.box(limit).tex)}}}"
         indices = ",".join(self.box(i).tex for i in listed)
         shown = ", ".join(_close(self.box(c).tex.replace(" = ", "=")) for c in conditions)
         if not conditions:
-            return indices if len(listed) == 1 and len(indices) == 1 else f"{{{indices}}}"
+            low = None if self.context.brackets else lowered(indices.split(","))
+            return low or (f"_{indices}" if len(indices) == 1 else f"_{{{indices}}}")
         gap = ": " if bound.separates() else ", "
-        return f"{{{indices}{gap if indices else ''}{shown}}}"
+        return f"_{{{indices}{gap if indices else ''}{shown}}}"
 
     def call_sqrt(self, arguments: Sequence[Node]) -> Box:
         """A root sign."""
@@ -352,7 +397,7 @@ class TextPrinter:
 
     def call_delta(self, arguments: Sequence[Node]) -> Box:
         """Kronecker delta."""
-        return Box(f"δ[{self.indices(arguments)}]")
+        return self.element("δ", arguments)
 
     def call_iverson(self, arguments: Sequence[Node]) -> Box:
         """1 where the condition holds, else 0."""
@@ -366,8 +411,16 @@ class TextPrinter:
         """A derivative as a quotient."""
         if len(arguments) != 2:
             return None
+        if is_gradient(arguments[0], arguments[1], self.context):
+            body = self.box(arguments[0])
+            shown = f"∇_{self.box(arguments[1]).tex} {f'({body.tex})' if body.negative else held(body, FACTOR)}"
+            return Box(shown, FACTOR, closed=f"({shown})")
         above, below = (f"∂{held(self.box(a), ATOM)}" for a in arguments)
         return Box(f"{above}/{below}", FACTOR, closed=f"({above}/{below})")
+
+    def call_concat(self, arguments: Sequence[Node]) -> Box:
+        """Blocks side by side."""
+        return Box(f"[{'; '.join(self.box(a).tex for a in arguments)}]")
 
     def call_vjp(self, arguments: Sequence[Node]) -> Box | None:
         """The transposed Jacobian applied to the cotangent."""
