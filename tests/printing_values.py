@@ -36,7 +36,7 @@ def programs() -> Programs:
 
 def sizes_of(program: Program) -> dict[str, int]:
     """Distinct sizes for the dimensions, values for the integer symbols."""
-    sizes = {name: SIZES[name] for name in program.dimensions}
+    sizes = {name: SIZES.get(name, 2 + n % 3) for n, name in enumerate(program.dimensions)}
     for tensor in program.arguments:
         if tensor.symbol is not None and tensor.symbol.kind == "integer":
             sizes[tensor.name] = INTEGERS[tensor.name]
@@ -99,7 +99,7 @@ class Values:
         match node:
             case tree.Number(text):
                 return float(text)
-            case tree.Name("pi"):
+            case tree.Name("pi") if "pi" not in self.arrays:
                 return np.pi
             case tree.Name(id):
                 return bound[id] if id in bound else self.sizes[id] if id in self.sizes else self.arrays[id]
@@ -123,7 +123,7 @@ class Values:
             case tree.Logic(operator, operands):
                 joined = all if operator == "and" else any
                 return joined(bool(self.of(o, bound)) for o in operands)
-            case tree.Array(items):
+            case tree.Array(items) | tree.Call("tuple", items):
                 return np.array([self.of(i, bound) for i in items])
             case tree.Call(function, arguments):
                 return self.call(function, arguments, bound)
@@ -159,10 +159,15 @@ class Values:
         if function == "iverson":
             holds = np.asarray(self.of(body, bound))
             # Places of several indices are compared as a whole, arrays of values one by one.
-            whole = isinstance(body, tree.Comparison) and isinstance(body.left, tree.Array)
+            whole = (
+                isinstance(body, tree.Comparison) and isinstance(body.left, tree.Call) and body.left.function == "tuple"
+            )
             return (np.all(holds) if whole else holds) * 1.0
+        if function == "concat":
+            blocks = self.of(tree.Name(body.base.id), bound) if isinstance(body, tree.Element) else None
+            return np.concatenate(list(np.asarray(blocks)), axis=-1)
         values = [self.of(a, bound) for a in arguments]
-        return _FUNCTIONS[function](*values)
+        return (_FUNCTIONS.get(function) or entry_of_numbers(function))(*values)
 
     def reduction(self, function: str, body: tree.Node, rest: list[tree.Node], bound: dict[str, int]) -> Any:
         letters = [r.id for r in rest if isinstance(r, tree.Name)]
@@ -197,6 +202,20 @@ class Values:
         raise AssertionError(f"the range of {letter} cannot be read from {body}")
 
 
+def entry_of_numbers(name: str) -> Callable[..., Any]:
+    """An entry whose arguments and result are numbers, element by element."""
+    program = programs()(name)
+    held = program.returns[0][1]
+
+    def value(*numbers: float) -> float:
+        given = {t.name: {(): mpmath.mpf(float(x))} for t, x in zip(program.arguments, numbers, strict=False)}
+        for tensor in program.arguments[len(numbers) :]:
+            given[tensor.name] = {(): mpmath.mpf(tensor.symbol.default if tensor.symbol is not None else 0)}
+        return float(Evaluation(program, given, {}).run()[held][()])
+
+    return np.vectorize(value)
+
+
 def _transposed(value: Any) -> Any:
     value = np.asarray(value)
     return value[None, :] if value.ndim == 1 else value.T
@@ -218,6 +237,8 @@ def _softmax(z: Any) -> Any:
     return e / e.sum(axis=-1, keepdims=True)
 
 
+_erf = np.vectorize(lambda x: float(mpmath.erf(x)))
+
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "**": np.power, "//": np.floor_divide,
     "==": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
@@ -233,4 +254,6 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "rowsum": lambda m: np.asarray(m).sum(axis=1).view(Column),
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "eye": lambda n: np.eye(int(n)),
+    "norm": np.linalg.norm, "trace": np.trace, "det": np.linalg.det, "mean": np.mean, "max": np.maximum, "erf": _erf,
+    "sinh": np.sinh, "cosh": np.cosh, "floor": np.floor,
 }  # fmt: skip

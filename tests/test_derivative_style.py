@@ -37,7 +37,25 @@ def shown(formula: str, symbols: str, form: str, wrt: str) -> list[str]:
         ("y = A @ B @ x", "A[m,k] B[k,n] x[n]", "partial", "B", "∂y[i]/∂B[j,l] = A[i,j]·x[l]"),
         # nothing to say about the places of zeros
         ("y = A @ x", "A[m,n] x[n]", "hessian", "A", "∂²y/∂A² = 0"),
+        # parts of the definition as the author wrote them
+        ("r = (x.T @ y)/norm(x)", "x[d] y[d]", "partial", "x", "∂r/∂x[i] = 1/‖x‖₂·(y[i] − r·x[i]/‖x‖₂)"),
+        ("r = t*sigmoid(t)", "t", "hessian", "t", "∂²r/∂t² = (σ(t)·(2 − r) + r·(1 − σ(t)))·(1 − σ(t))"),
+        # one divisor, one sum, signs in front, numbers together
+        ("r = -a*log(q) - (1 - a)*log(1 - q)", "q a", "partial", "q", "∂r/∂q = (q − a)/(q·(1 − q))"),
+        ("r = sum((u[i] - w[i])**2, i)", "u[n] w[n]", "jvp", "u,w", "ṙ = 2·(u − w)ᵀ (u̇ − ẇ)"),
+        # a chain through whole names; the inverse as such
+        ("w = inv(M) @ q", "M[n,n] q[n]", "partial", "M", "∂w[i]/∂M[j,k] = −w[k]·(M⁻¹)[i,j]"),
+        ("s = x.T @ (A @ y)", "x[m] A[m,n] y[n]", "vjp", "A", "Ā = s̄·x yᵀ"),
+        # the place of a largest value says where it may lie
+        ("y = max(x[u + 1], u, u < 3)", "x[6]", "vjp", "x", "x̄[a] = ȳ·[a − 1 = argmax_{u<3} x[u+1]]"),
     ],
 )  # fmt: skip
 def test_statement(formula: str, symbols: str, form: str, wrt: str, expected: str) -> None:
     assert expected in shown(formula, symbols, form, wrt)
+
+
+def test_blocks_are_joined_and_taken_apart() -> None:
+    formula, symbols = "z[i] = A[i] @ x; y = B @ concat(z[i], i)", "A[h,m,n] x[n] B[p,h*m]"
+    lines = shown(formula, symbols, "vjp", "A")
+    assert lines[0].startswith("concat_i(z̄[i]) = "), lines
+    assert shown(formula, symbols, "jvp", "x")[1:] == ["joined_dot = concat_i(ż[i])", "ẏ = B joined_dot"]

@@ -17,7 +17,13 @@ from kb.calculus.reverse import vjp
 from kb.index.program import Program
 from kb.printing.present import FORMS, Presentation, present
 
-ABSTRACT = {"chain_rule", "reparametrization_trick"}
+# What the small evaluator of trees cannot compute: abstract functions, laws, integrals.
+ABSTRACT = {
+    name
+    for name, entry in programs().entries.items()
+    if any(s.kind in ("function", "law", "reducer") for s in entry.symbols)
+    or any("E(" in text or "integral(" in text for text in entry.define)
+}
 ENTRIES = [
     name
     for name, entry in programs().entries.items()
@@ -45,7 +51,9 @@ def assert_true(presentation: Presentation, arrays: dict[str, np.ndarray], sizes
     values = Values(arrays, sizes)
     compared = 0
     for statement in (*presentation.statements, *presentation.constrained):
-        assert isinstance(statement, tree.Step)
+        if isinstance(statement, tree.Claim):  # blocks that together are an array
+            assert np.allclose(values.of(statement.left), values.of(statement.right), atol=1e-9), str(statement)
+            continue
         (target,) = statement.targets
         base = target.base if isinstance(target, tree.Element) else target
         assert isinstance(base, tree.Name)
@@ -106,7 +114,10 @@ def test_every_partial_derivative_shown_is_true(entry_id: str) -> None:
                     at = {letters[i]: k for i, k in place.items()}
                     expected = float(evaluation.value(part.expr, place))
                     for side in (line.right, line.constrained):
-                        if side is not None:
+                        # A claim may speak of an expectation, which is proven and not computed here.
+                        if side is not None and not any(
+                            isinstance(n, tree.Call) and n.function == "E" for n in tree.walk(side)
+                        ):
                             assert np.isclose(float(np.asarray(values.of(side, at))), expected, atol=1e-9), str(side)
                             compared += 1
     assert compared > 0

@@ -287,8 +287,7 @@ def regrouped(expr: Expr) -> Expr:
         for other in expr.args[n + 1 :]:
             shared = _shared(one, other)
             weight = sum(reading_size(f) for f in shared)
-            telling = weight > 1 or not any(map(free_indices, shared))
-            if shared and telling and (best is None or weight > best[0]):
+            if shared and (best is None or weight > best[0]):
                 best = (weight, shared, one)
     if best is None:
         return expr

@@ -89,7 +89,7 @@ class CallPrinter(ABC):
         bound = binder(call, self.context)
         if bound is not None:
             return self.reduction(call.function, bound, inline)
-        own = getattr(self, f"call_{call.function}", None) if call.function in BUILT_IN | {"iverson"} else None
+        own = getattr(self, f"call_{call.function}", None) if call.function in BUILT_IN | {"iverson", "tuple"} else None
         found = own(call.arguments, inline) if own is not None else None
         if isinstance(found, Box):
             return found
@@ -285,6 +285,10 @@ class CallPrinter(ABC):
         """1 where the condition holds, else 0."""
         inner = self.box(arguments[0], inline)
         return Box(fenced(inner, "[", "]"), tall=inner.tall)
+
+    def call_tuple(self, arguments: Sequence[Node], inline: bool) -> Box:
+        """Several places."""
+        return Box("(" + r",\, ".join(self.box(a, inline).tex for a in arguments) + ")")
 
     def call_stop(self, arguments: Sequence[Node], inline: bool) -> Box:
         """Stop-gradient."""

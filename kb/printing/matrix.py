@@ -183,8 +183,7 @@ class _Matrix:
             raise NoMatrixForm
         if read.name in self.names.parts:
             return self.authored(read, found)
-        base: tree.Node = tree.Name(self.names.shown.get(read.name, read.name))
-        return single(tree.Element(base, tuple(lead)) if lead else base, found)
+        return single(self.names.read(read.name, lead), found)
 
     def of_arrays(self, expr: ApplyArray) -> Part:
         """An abstract function of whole arrays, or a derivative of it: a vector or a matrix."""

@@ -49,7 +49,8 @@ class Names:
     functions of arrays.
     ``roles`` say what the names hold (see ``kb.printing.order``), ``letters`` by which letters the
     author indexes (without them any hint is as good as another), ``pairs`` what the author multiplies,
-    ``parts`` what is shown as the author wrote it.
+    ``parts`` what is shown as the author wrote it, ``inverses`` the steps that are the inverse of
+    another, with its leading axes.
     """
 
     taken: frozenset[str] = frozenset()
@@ -64,6 +65,7 @@ class Names:
     pairs: frozenset[tuple[str, str]] = frozenset()
     parts: Mapping[str, Authored] = field(default_factory=dict)
     letters: frozenset[str] | None = None
+    inverses: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
     def with_expectations(self, known: Mapping[str, Expectation]) -> Names:
         """The same names, and values that stand for expectations."""
@@ -77,6 +79,10 @@ class Names:
         """An element of a symbol or step, or of a part of the definition as it is written there."""
         if name in self.parts:
             return self.parts[name].at(places)
+        if name in self.inverses:
+            argument, lead = self.inverses[name]
+            node = tree.Call("inv", (element(argument, places[:lead]),))
+            return tree.Element(node, tuple(places[lead:])) if places[lead:] else node
         return element(self.shown.get(name, name), places)
 
     def nested(self) -> Names:

@@ -59,7 +59,12 @@ def names_for(entry: Entry, definition: Program, program: Program | None = None)
     roles = {name: _role(name, definition) for name in tensors}
     pairs = authored_pairs(step.expr for step in steps)
     held = Names(frozenset(taken), {}, {}, known, ranges, signatures=argument_names(definition))
-    return replace(held, roles=roles, pairs=pairs, letters=letters)
+    inverses = {
+        step.name: (step.argument, step.lead)
+        for step in (program or definition).steps
+        if isinstance(step, ArrayStep) and step.operation == "inv"
+    }
+    return replace(held, roles=roles, pairs=pairs, letters=letters, inverses=inverses)
 
 
 def _role(name: str, definition: Program) -> int:

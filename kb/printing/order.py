@@ -104,7 +104,9 @@ def _rank(factor: Expr, roles: Mapping[str, int]) -> float:
             return 6.0
         case Val():
             return 1.0
-        case Fn() | Apply() | Var() | Add() if found == {TANGENT}:
+        case Fn() | Apply() | Var() if found == {TANGENT}:
+            return 5.0
+        case Add() if TANGENT in found:
             return 5.0
         case Add() if found <= {GIVEN, PART} and not any(isinstance(n, (Fn, Apply)) for n in walk(base)):
             return 1.1 + 0.1 * bool(found) if not is_array else 3.0

@@ -17,16 +17,17 @@ from kb.calculus.shorten import Shorten
 from kb.calculus.tidy import Tidy, factor
 from kb.index import build
 from kb.index.affine import Atom, Index, Poly, format_poly
-from kb.index.nodes import ZERO, Bind, Condition, Expr, Read, free_indices, val, walk
+from kb.index.nodes import ZERO, Bind, Condition, Expr, Pick, Read, free_indices, val, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step
 from kb.model import Entry
 from kb.printing.authored import authored_parts, with_authored
+from kb.printing.blocks import joined, without_aliases
 from kb.printing.matrix import matrix_notation
 from kb.printing.names import Names, poly_tree
 from kb.printing.notation import authored, borrowed, context_for, definition_of, names_for, stated_names, with_ranges
 from kb.printing.order import PART, STEP
 from kb.printing.presentation import Line, Presentation, Shape
-from kb.printing.reify import reify
+from kb.printing.reify import reify, without_implied
 from kb.printing.trees import element, renamed
 
 if TYPE_CHECKING:
@@ -241,8 +242,8 @@ class Presenter:
         for public, held in found.cotangents.items():
             step = dict(self.program.returns)[public]
             self.shapes.append(self.shape_of("cotangent", held, self.program.shape(step)))
-        steps = inline_smaller(found.adjoint, found.program, wanted)
-        lines = self.step_lines(_needed(steps, set(wanted)), names, found.program)
+        steps = without_aliases(_needed(inline_smaller(found.adjoint, found.program, wanted), set(wanted)), wanted)
+        lines = self.step_lines(steps, names, found.program)
         for symbol, gradient in found.gradients.items():
             if gradient != f"{symbol}_bar" and f"{symbol}_bar" not in self.program.tensors:
                 lines.append(self.alias(f"{symbol}_bar", gradient))
@@ -261,7 +262,8 @@ class Presenter:
             self.shapes.append(self.shape_of("tangent", held, self.program.shape(symbol)))
         own = set(self.program.step_names())
         steps = [s for s in found.program.steps if s.name not in own and not _is_forward(s)]
-        lines = self.step_lines(steps, names, found.program)
+        results = frozenset(name for name in found.results.values() if name is not None)
+        lines = self.step_lines(without_aliases(steps, results), names, found.program)
         for public, tangent in found.results.items():
             if tangent is None:
                 lines.append(self.alias(f"{dict(self.program.returns)[public]}_dot", None))
@@ -277,10 +279,13 @@ class Presenter:
                 lines.append(self.step_line(whole, scope, program))
                 continue
             lines += [self.step_line(s, names, program) for s in parts]
-        return lines
+        return _without_detours(lines)
 
     def step_line(self, step: AnyStep, names: Names, program: Program) -> Line:
         plain = step
+        blocks = joined(step)
+        if blocks is not None:
+            return Line(*blocks)
         if isinstance(step, Step) and not any(isinstance(n, Bind) and n.conditions for n in walk(step.expr)):
             step = replace(step, expr=self.as_authored(step.expr, whole=True))
         left, right, scope = definition_of(step, names, program)
@@ -346,6 +351,9 @@ class Presenter:
 
     def shown_definition(self, step: AnyStep, names: Names) -> tree.Step:
         """A step that the entry does not state: in matrix notation, else as the called entry states it."""
+        blocks = joined(step)
+        if blocks is not None and isinstance(blocks[0], tree.Name):
+            return tree.Step((blocks[0],), blocks[1])
         left, right, _ = definition_of(step, names, self.program)
         assert isinstance(left, (tree.Name, tree.Element))
         if isinstance(step, Step) and isinstance(left, tree.Element) and len(left.indices) == len(step.free):
@@ -353,6 +361,20 @@ class Presenter:
             if lent is not None:
                 return lent
         return tree.Step((left,), right)
+
+
+def _without_detours(lines: Sequence[Line]) -> list[Line]:
+    """``concat(B[i], i) = J`` with J as the line before has it, where nothing else speaks of J."""
+    kept: list[Line] = []
+    for n, line in enumerate(lines):
+        before = kept[-1] if kept else None
+        if isinstance(line.left, tree.Call) and before is not None and before.left == line.right:
+            said = any(tree.names(line.right) <= tree.names(other.right) for other in lines[n + 1 :])
+            if not said and before.constrained is None:
+                kept[-1] = Line(line.left, before.right)
+                continue
+        kept.append(line)
+    return kept
 
 
 def _is_indexed(left: tree.Node, right: tree.Node) -> bool:
@@ -407,6 +429,8 @@ def _as_sum(step: Step, free: tuple[Index, ...]) -> Expr:
     bound = tuple(rest.values())
     inside = tuple(c for c in conditions if free_indices(c) & set(bound))
     outside = [build.test(c) for c in conditions if c not in inside]
+    if any(isinstance(n, Pick) for n in walk(body)):  # the place of a largest value says where it may lie
+        return build.mul(*outside, without_implied(build.bind("sum", bound, inside, body)))
     return build.mul(*outside, Bind("sum", bound, inside, body) if bound else body)
 
 

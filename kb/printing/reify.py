@@ -144,7 +144,7 @@ class Reifier:
             case Pick(op=op, indices=indices, conditions=conditions, body=body, at=at):
                 inner = Bind(op, indices, conditions, body)
                 places = tuple(poly_tree(p, self.names) for p in at)
-                left = places[0] if len(places) == 1 else tree.Array(places)
+                left = places[0] if len(places) == 1 else tree.Call("tuple", places)
                 return tree.Call("iverson", (tree.Comparison("==", left, self.bound(f"arg{op}", inner)),))
             case Cases(branches=branches, otherwise=otherwise):
                 node = self.visit(otherwise)
@@ -441,16 +441,28 @@ def turned_sums(expr: Mul) -> list[Expr]:
     return [*([Num(found.number)] if found.number != 1 else []), *found.above]
 
 
-def _without_implied(found: _Factors) -> _Factors:
-    """Tests that a place is in range say nothing new beside the place of a largest value."""
-    picks = [f for f in found.above if isinstance(f, Pick)]
+def _implied(factors: Iterable[Expr]) -> list[Condition]:
+    """What the places of largest values among the factors say: that they are in range."""
     implied: list[Condition] = []
-    for pick in picks:
+    for pick in (f for f in factors if isinstance(f, Pick)):
         for place, index in zip(pick.at, pick.indices, strict=True):
             implied.append(build.compare("<=", num(0), val(place)))
             implied.append(build.compare("<", val(place), val(index.extent)))
-    tests = [t for t in found.tests if t not in implied]
-    return replace(found, tests=tests)
+    return implied
+
+
+def _without_implied(found: _Factors) -> _Factors:
+    """Tests that a place is in range say nothing new beside the place of a largest value."""
+    implied = _implied(found.above)
+    return replace(found, tests=[t for t in found.tests if t not in implied])
+
+
+def without_implied(expr: Expr) -> Expr:
+    """A sum without conditions that the place of a largest value in it implies."""
+    if not isinstance(expr, Bind):
+        return expr
+    implied = _implied(expr.body.args if isinstance(expr.body, Mul) else (expr.body,))
+    return Bind(expr.op, expr.indices, tuple(c for c in expr.conditions if c not in implied), expr.body)
 
 
 def _mean(found: _Factors) -> tuple[Bind | None, list[Expr], list[Expr]]:

@@ -288,7 +288,7 @@ class TextPrinter:
         bound = binder(call, self.context)
         if bound is not None:
             return self.reduction(call.function, bound)
-        own = getattr(self, f"call_{call.function}", None) if call.function in BUILT_IN | {"iverson"} else None
+        own = getattr(self, f"call_{call.function}", None) if call.function in BUILT_IN | {"iverson", "tuple"} else None
         found = own(call.arguments) if own is not None else None
         if isinstance(found, Box):
             return found
@@ -402,6 +402,10 @@ class TextPrinter:
     def call_iverson(self, arguments: Sequence[Node]) -> Box:
         """1 where the condition holds, else 0."""
         return Box(f"[{self.box(arguments[0]).tex}]")
+
+    def call_tuple(self, arguments: Sequence[Node]) -> Box:
+        """Several places."""
+        return Box(f"({', '.join(self.box(a).tex for a in arguments)})")
 
     def call_stop(self, arguments: Sequence[Node]) -> Box:
         """Stop-gradient."""
