@@ -39,7 +39,7 @@ from kb.index.nodes import (
     Var,
     Variable,
 )
-from kb.index.program import AnyStep, ArrayInstance, ArrayStep, Instance, Program, Step, blocks, loop_of
+from kb.index.program import AnyStep, ArrayInstance, ArrayStep, Instance, Program, Step, blocks, loop_of, margins
 
 Element = Any
 Elements = dict[tuple[int, ...], Element]
@@ -79,7 +79,10 @@ class Evaluation:
         self.applied_before: dict[Any, Elements] = {}
 
     def run(self) -> dict[str, Elements]:
-        """Evaluate all steps; returns the values of all names."""
+        """Evaluate all steps; returns the values of all names, without the elements from which recurrences start.
+
+        Those are in ``values``.
+        """
         for name in {s.name for s in self.program.steps}:
             self.values.pop(name, None)
         for group in blocks(self.program.steps):
@@ -91,7 +94,14 @@ class Evaluation:
             for at in reversed(range(count)) if loop.backward else range(count):
                 for step in group:
                     self.step(step, {loop.index: at})
-        return self.values
+        return {name: self._within(name, array) for name, array in self.values.items()}
+
+    def _within(self, name: str, array: Elements) -> Elements:
+        """The elements of an array that lie within its shape."""
+        if not any(any(ends) for ends in margins(self.program.steps, name)):
+            return array
+        shape = [self.size(s) for s in self.program.shape(name)]
+        return {at: x for at, x in array.items() if all(0 <= i < n for i, n in zip(at, shape, strict=True))}
 
     def step(self, step: AnyStep, outer: Place) -> None:
         """Evaluate one step; ``outer`` is where a loop around it stands."""

@@ -140,8 +140,10 @@ def partial(program: Program, output: str, symbol: str, strict: bool = True, hel
     return _Partial(program, inverses, symbol, strict, held).parts(output)
 
 
-def with_slopes(program: Program, symbol: str, strict: bool = True, held: bool = False) -> tuple[Program, list[str]]:
-    """The program with the steps that its partial derivatives by a symbol need, and the names of new ones.
+def with_slopes(
+    program: Program, symbol: str, strict: bool = True, held: bool = False
+) -> tuple[Program, dict[str, str]]:
+    """The program with the steps that its partial derivatives by a symbol need, and whose derivative each one is.
 
     These are inverses beside determinants, and the derivative of each array of a recurrence: it obeys
     a recurrence of its own, has the array's shape and then the symbol's, and runs in the same loop.
@@ -163,7 +165,8 @@ class _Partial:
         self.steps = steps
         self.active = dependents(steps, {symbol})
         looped = dict.fromkeys(s.name for s in steps if loop_of(s) is not None)
-        self.slopes = {name: f"{name}_by_{symbol}" for name in looped if name in self.active - {symbol}}
+        # A blank tells these names from all that people can give.
+        self.slopes = {name: f"{name} by {symbol}" for name in looped if name in self.active - {symbol}}
         self.tidy = Tidy(program)
         taken = set(program.tensors) | set(program.dimensions)
         shape = program.shape(symbol)
@@ -211,13 +214,13 @@ class _Partial:
                 terms.append(self.through(c, step))
         return build.add(*terms) if terms else ZERO
 
-    def with_slopes(self) -> tuple[Program, list[str]]:
+    def with_slopes(self) -> tuple[Program, dict[str, str]]:
         """The program, with the derivatives of what its loops define beside that."""
         steps: list[AnyStep] = []
         tensors = dict(self.program.tensors)
         for step in self.program.steps:
             steps.append(step)
-            if step.name not in self.slopes or step not in self.steps:
+            if self.slopes.get(step.name, step.name) in self.program.tensors or step not in self.steps:
                 continue
             free, target, _ = self.of(step)
             name, shape = self.slopes[step.name], (*step.shape, *self.program.shape(self.symbol))
@@ -225,7 +228,9 @@ class _Partial:
             own = (*target, *map(Poly.of, self.wrt))
             steps.append(Step(name, (*free, *self.wrt), own, expr, shape, loop=loop_of(step)))
             tensors[name] = Tensor(name, shape)
-        return replace(self.program, tensors=tensors, steps=tuple(steps)), list(self.slopes.values())
+        return replace(self.program, tensors=tensors, steps=tuple(steps)), {
+            slope: name for name, slope in self.slopes.items()
+        }
 
     def through(self, c: Contribution, step: AnyStep) -> Expr:
         """The part of a contribution that goes through one definition of the name that it reads."""

@@ -48,9 +48,8 @@ class Tidy:
     """Tidies expressions in the names of a program; ``applied`` collects what its rules are called."""
 
     def __init__(self, program: Program, fold: bool = True) -> None:
-        count = Counter(s.name for s in program.steps)  # what is added to later is not what its first step says
-        steps = [s for s in program.steps if isinstance(s, Step) and s.is_plain and count[s.name] == 1] if fold else []
-        self.patterns = [_Pattern(s) for s in steps if _is_worth_a_name(s.expr)]
+        steps = [s for s in _whole(program) if _is_worth_a_name(s.expr)] if fold else []
+        self.patterns = [_Pattern(s) for s in steps]
         self.cache: dict[Expr, Expr] = {}
         self.visible: set[str] | None = None
         self.applied: dict[str, None] = {}
@@ -144,6 +143,16 @@ class Tidy:
         pieces = [self.visit(build.bind("sum", expr.indices, expr.conditions, t)) for t in expr.body.args]
         combined = build.add(*pieces)
         return combined if _weight(combined) < _weight(expr) else None
+
+
+def _whole(program: Program) -> list[Step]:
+    """The steps that say what a name is: all of it, or all but the elements from which a recurrence starts."""
+    steps = [s for s in program.steps if isinstance(s, Step)]
+    count = Counter(s.name for s in steps)
+    turns = Counter(s.name for s in steps if s.loop is not None)
+    added = {s.name for s in steps if s.accumulates}  # what is added to later is not what its first step says
+    plain = [s for s in steps if s.is_plain and s.name not in added]
+    return [s for s in plain if count[s.name] == 1 or (s.loop is not None and turns[s.name] == 1)]
 
 
 class _Pattern:

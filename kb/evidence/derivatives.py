@@ -15,7 +15,7 @@ from typing import Any
 import mpmath
 
 from kb.calculus.evaluate import Elements, Evaluation
-from kb.calculus.forward import partial, with_inverses
+from kb.calculus.forward import partial, with_inverses, with_slopes
 from kb.errors import EqkbError, NotDifferentiable
 from kb.evidence.record import Check, Question
 from kb.evidence.sampling import NoSample, Point, Sizes
@@ -252,13 +252,26 @@ def _elements(subject: Subject, accuracy: Accuracy, names: list[str], tally: Tal
         point = next(sampler.points(sizes))
         tally.at(point)
         values = subject.evaluate(complete, point)
+        known = {name: _with_slopes(subject, name, values, point) for name in names}
         for public, held in subject.outputs:
             rows = sorted(values[held])
             for row in generator.sample(rows, min(ROWS, len(rows))):
                 cotangent = {p: {row: mpmath.mpf(1)} if p == public else {} for p, _ in subject.outputs}
                 wanted = gradients(subject, point, cotangent)
                 for name in names:
-                    _row(subject, (held, row, name), values, wanted.get(name, {}), point, generator, accuracy, tally)
+                    _row(
+                        subject, (held, row, name), known[name], wanted.get(name, {}), point, generator, accuracy, tally
+                    )
+
+
+def _with_slopes(subject: Subject, name: str, values: Places, point: Point) -> Places:
+    """The values that partial derivatives by a name read: also those of recurrences, and where these start."""
+    program, slopes = with_slopes(subject.program, name, strict=False)
+    if not slopes:
+        return values
+    evaluation = subject.evaluation(program, point)
+    evaluation.run()
+    return evaluation.values
 
 
 def _row(

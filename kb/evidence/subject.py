@@ -133,8 +133,12 @@ class Subject:
 
     def evaluate(self, program: Program, point: Point, more: Mapping[str, Elements] | None = None) -> Places:
         """The values of all names of a program in index form, at the working precision."""
+        return self.evaluation(program, point, more).run()
+
+    def evaluation(self, program: Program, point: Point, more: Mapping[str, Elements] | None = None) -> Evaluation:
+        """An evaluation that has not run yet."""
         given = {n: elements(v) for n, v in point.values.items() if n not in point.sizes}
-        return Evaluation(program, {**given, **(more or {})}, point.sizes).run()
+        return Evaluation(program, {**given, **(more or {})}, point.sizes)
 
     def cost(self, sizes: Sizes) -> float:
         """How many operations one evaluation takes, in thousands; a measure that is the same on every machine."""

@@ -17,7 +17,7 @@ from kb.index.calls import Calls
 from kb.index.expressions import Derive, Expressions
 from kb.index.nodes import Expr, Read
 from kb.index.operators import instance_of, reducer_instance
-from kb.index.program import AnyStep, ArrayStep, Program, Step, Tensor
+from kb.index.program import AnyStep, ArrayStep, Program, Step, Tensor, is_beyond
 from kb.index.recurrence import gather_loops
 from kb.index.scope import MAX_LITERAL_SIZE, Array, Poisoned, Scope, shortened, show, show_shape, size_of
 from kb.index.signatures import is_on_arrays
@@ -543,7 +543,7 @@ class _Builder:
             if name in self.parts:
                 raise LanguageError(f"{name!r} is defined twice", target.at)
             self.define(name, free, full, expr, declared)
-        elif any(_is_beyond(place, size) for place, size in zip(full, declared, strict=True)):
+        elif any(is_beyond(place, size) for place, size in zip(full, declared, strict=True)):
             self._add_start(target, step)
         else:
             self._add_part(target, step)
@@ -629,12 +629,6 @@ def _renamed(step: AnyStep, old: str, new: str) -> AnyStep:
     if old in step.inputs:
         expr = build.replace_reads(expr, lambda r: Read(new, r.index, r.outside) if r.name == old else None)
     return replace(step, name=new if step.name == old else step.name, expr=expr)
-
-
-def _is_beyond(place: Poly, size: Poly) -> bool:
-    """Whether a place that no index moves lies before the first or after the last element."""
-    beyond = (place - size).constant
-    return (place.constant is not None and place.constant < 0) or (beyond is not None and beyond >= 0)
 
 
 def _base(target: tree.Node) -> str:

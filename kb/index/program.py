@@ -210,6 +210,12 @@ def margins(steps: Iterable[AnyStep], name: str) -> tuple[tuple[int, int], ...]:
     return tuple((before, after) for before, after in found)
 
 
+def is_beyond(place: Poly, size: Poly) -> bool:
+    """Whether a place that no index moves lies before the first or after the last element."""
+    after = (place - size).constant
+    return (place.constant is not None and place.constant < 0) or (after is not None and after >= 0)
+
+
 def dependents(steps: Sequence[AnyStep], names: set[str]) -> set[str]:
     """The names whose values depend on any of ``names`` through the steps, those included."""
     found = set(names)

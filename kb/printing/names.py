@@ -46,7 +46,8 @@ class Names:
     in the definitions, so that derivatives speak of the same things by the same letters. ``ranges``
     collects the sizes over which each name runs. ``expectations`` are values shown as such, and so are
     those that are ``awaiting`` their differentiation. ``signatures`` names the arguments of abstract
-    functions of arrays.
+    functions of arrays. ``slopes`` are derivatives that have a name: of which array, how many axes that
+    has, and by which symbol.
     ``roles`` say what the names hold (see ``kb.printing.order``), ``letters`` by which letters the
     author indexes (without them any hint is as good as another), ``pairs`` what the author multiplies,
     ``parts`` what is shown as the author wrote it, ``inverses`` the steps that are the inverse of
@@ -61,6 +62,7 @@ class Names:
     expectations: Mapping[str, Expectation] = field(default_factory=dict)
     awaiting: Mapping[str, Awaiting] = field(default_factory=dict)
     signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    slopes: Mapping[str, tuple[str, int, str]] = field(default_factory=dict)
     roles: Mapping[str, int] = field(default_factory=dict)
     pairs: frozenset[tuple[str, str]] = frozenset()
     parts: Mapping[str, Authored] = field(default_factory=dict)
@@ -83,6 +85,9 @@ class Names:
             argument, lead = self.inverses[name]
             node = tree.Call("inv", (element(argument, places[:lead]),))
             return tree.Element(node, tuple(places[lead:])) if places[lead:] else node
+        if name in self.slopes:
+            array, rank, symbol = self.slopes[name]
+            return tree.Call("d", (self.read(array, places[:rank]), element(symbol, places[rank:])))
         return element(self.shown.get(name, name), places)
 
     def nested(self) -> Names:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from kb import tree
 from kb.calculus.constraints import apply_constraints
 from kb.calculus.explicit import partial_program
-from kb.calculus.forward import Partial, jvp, partial
+from kb.calculus.forward import Partial, jvp, partial, with_slopes
 from kb.calculus.inline import inline_smaller
 from kb.calculus.reverse import vjp
 from kb.calculus.shorten import Shorten
 from kb.calculus.tidy import Tidy, factor
 from kb.index import build
 from kb.index.affine import Atom, Index, Poly, format_poly
-from kb.index.nodes import ZERO, Bind, Condition, Expr, Pick, Read, free_indices, val, walk
-from kb.index.program import AnyStep, ArrayStep, Program, Step
+from kb.index.nodes import ZERO, Bind, Condition, Expr, Pick, Read, free_indices, read_names, val, walk
+from kb.index.program import AnyStep, ArrayStep, Program, Step, is_beyond
 from kb.model import Entry
 from kb.printing.authored import authored_parts, with_authored
 from kb.printing.blocks import joined, without_aliases
@@ -113,16 +113,51 @@ class Presenter:
         names = self.names()
         self.shapes.append(self.shape_of("symbol", symbol))
         lines: list[Line] = []
+        sloping, slopes = with_slopes(self.program, symbol)
+        known = {n for n, array in slopes.items() if array in dict(self.program.returns).values()}
+        wanted: set[str] = set()
         for _, held in self.program.returns:
             quotient = tree.Call("d", (tree.Name(held), tree.Name(symbol)))
             sizes = (*self.program.shape(held), *self.program.shape(symbol))
             self.shapes.append(Shape("derivative", quotient, tuple(map(format_poly, sizes))))
-            lines += [shown.line for shown in self.parts(held, symbol, names)]
+            shown = self.parts(held, symbol, names)
+            lines += [part.line for part in shown]
+            wanted |= {n for part in shown for n in read_names(part.part.expr)}
+        lines += self.recurrences(sloping, slopes, wanted, names, known)
         return self.result(lines, names, self.program)
 
     def parts(self, held: str, symbol: str, names: Names) -> list[ShownPart]:
-        """The parts of the partial derivative of one output."""
-        return [self.shown_part(part, held, symbol, names) for part in partial(self.program, held, symbol)]
+        """The parts of the partial derivative of one output, but for zeros from which a recurrence starts."""
+        sloping, slopes = with_slopes(self.program, symbol)
+        names = self.with_quotients(names, sloping, slopes, symbol)
+        shape = self.program.shape(held)
+        found = partial(self.program, held, symbol)
+        parts = [p for p in found if p.expr != ZERO or not any(map(is_beyond, p.target, shape))]
+        return [self.shown_part(part, held, symbol, names) for part in parts]
+
+    def with_quotients(self, names: Names, program: Program, slopes: Mapping[str, str], symbol: str) -> Names:
+        """The same names; derivatives of arrays of a recurrence are shown as derivatives."""
+        own = {name: (array, len(program.shape(array)), symbol) for name, array in slopes.items()}
+        return replace(names, slopes={**names.slopes, **own})
+
+    def recurrences(
+        self, program: Program, slopes: Mapping[str, str], wanted: set[str], names: Names, known: set[str]
+    ) -> list[Line]:
+        """What the derivatives of the arrays of a recurrence obey, those that are wanted and not yet known."""
+        found: list[AnyStep] = []
+        names = self.with_quotients(names, program, slopes, self.wrt[0])
+        for step in _needed(program.steps, set(wanted)):
+            if isinstance(step, Step) and step.name in slopes and step.name not in known:
+                found.append(step)
+        lines = []
+        for step in found:
+            assert isinstance(step, Step)
+            if step.expr == ZERO:
+                continue
+            scope = names.bind_axes(step.name, step.target, step.free)
+            left = names.read(step.name, [poly_tree(p, scope) for p in step.target])
+            lines.append(Line(left, self.index_notation(self.as_authored(step.expr), scope)))
+        return lines
 
     def shown_part(self, part: Partial, held: str, symbol: str, names: Names) -> ShownPart:
         claimed = self.claimed(part, held, symbol, constrained=False)
@@ -145,7 +180,7 @@ class Presenter:
 
     def claimed(self, part: Partial, held: str, symbol: str, constrained: bool) -> tree.Claim | None:
         """A claim that states this derivative and is proven, with or without the constraints."""
-        if self.programs is None or part.expr == ZERO:
+        if self.programs is None or part.expr == ZERO or held not in dict(self.program.returns).values():
             return None
         from kb.printing.claimed import claimed_form
 
@@ -190,12 +225,17 @@ class Presenter:
         lines: list[Line] = []
         for _, held in self.program.returns:
             derived, name = partial_program(self.program, held, symbol)
+            _, slopes = with_slopes(self.program, symbol)
+            sloping, more = with_slopes(derived, symbol, strict=False)
+            scope = self.with_quotients(names, sloping, {**slopes, **more}, symbol)
             own = self.program.shape(symbol)
             sizes = (*self.program.shape(held), *own, *own)
             subject = tree.Call("d", (tree.Call("d", (tree.Name(held), tree.Name(symbol))), tree.Name(symbol)))
             self.shapes.append(Shape("derivative", subject, tuple(map(format_poly, sizes))))
-            for part in partial(derived, name, symbol, strict=False):
-                lines.append(self.second_line(part, held, symbol, names, derived, name))
+            found = partial(derived, name, symbol, strict=False)
+            lines += [self.second_line(part, held, symbol, scope, derived, name) for part in found]
+            wanted = {n for part in found for n in read_names(part.expr)}
+            lines += self.recurrences(sloping, {**slopes, **more}, wanted, scope, set())
         return self.result(lines, names, self.program)
 
     def second_line(self, part: Partial, held: str, symbol: str, names: Names, derived: Program, name: str) -> Line:
