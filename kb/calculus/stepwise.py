@@ -110,7 +110,7 @@ class Stepwise:
 
     def settled(self, before: Expr, after: Expr) -> list[State]:
         """What is left to do once nothing awaits its derivative: deltas and names."""
-        found = [State((DELTA,), after)] if _tests(before) > _tests(after) else []
+        found = [State((DELTA,), after)] if count_tests(before) > count_tests(after) else []
         return [*found, *self.tidied(after)]
 
     def tidied(self, expr: Expr) -> list[State]:
@@ -189,7 +189,8 @@ def holder(name: str) -> str:
     return f"d {name}"
 
 
-def _tests(expr: Expr) -> int:
+def count_tests(expr: Expr) -> int:
+    """How many deltas and other conditions stand as factors."""
     return sum(isinstance(n, Test) for n in walk(expr))
 
 

@@ -9,32 +9,28 @@ from kb import tree
 from kb.calculus.constraints import apply_constraints
 from kb.calculus.forward import linearised, with_inverses
 from kb.calculus.linear import LINEARITY
-from kb.calculus.stepwise import DELTA, Awaited, State, Stepwise, holder
+from kb.calculus.stepwise import DELTA, Awaited, State, Stepwise, count_tests, holder
 from kb.calculus.tidy import FOLDING
-from kb.derivation.plainly import plain, plain_tree
+from kb.derivation.definitions import PRIMITIVES, Definitions
+from kb.derivation.plainly import moved_names, plain, plain_tree
 from kb.index import build
 from kb.index.affine import Index, Poly
-from kb.index.nodes import ZERO, Expr, Read, Variable
-from kb.index.program import AnyStep, ArrayStep, Program, Step
+from kb.index.nodes import ZERO, Expr, Read, Variable, read_names
+from kb.index.program import AnyStep, Program, Step
 from kb.model import Entry
 from kb.printing.names import Awaiting, Names, poly_tree
-from kb.printing.notation import authored, definition_of
 from kb.printing.present import Presenter, ShownPart
 from kb.printing.trees import element
 from kb.programs import Programs
 
 DEFINITION = "definition"
 CONSTRAINT = "constraint used"
-TOGETHER = "everything put in"
+TOGETHER = "steps put together"
+CONSTANT = "constant"
+REARRANGED = "rearranging"
 CLAIMED = "in the usual form"
-MATRIX = "product rule for @"
-PRIMITIVES = {
-    "inv": "derivative of an inverse",
-    "det": "derivative of a determinant",
-    "logdet": "derivative of log det",
-}
 # Results in between that are longer than this say less than the result itself.
-LONGEST = 110
+LONGEST = 150
 _DETAILED = 2
 
 
@@ -51,13 +47,15 @@ class Row:
 class Chain:
     """``left = row = row ...`` for all values of the indices, which are known by letters.
 
-    ``output`` is the step that holds an output, if the chain ends in the derivative of one.
+    ``held`` is the step that is differentiated, ``value`` reads its derivative by the name that it
+    has in the check; ``is_result`` says that the chain ends in the derivative of an output.
     """
 
     left: tree.Call
     target: tuple[Poly, ...]
     wrt: tuple[Index, ...]
     letters: Mapping[Index, str]
+    value: tree.Node
     rows: tuple[Row, ...]
     held: str
     is_result: bool
@@ -103,6 +101,8 @@ class _Writer:
         self.letters: dict[Index | Variable, str] = {i: first.scope.given[i] for i in self.wrt}
         self.active = program.dependents({symbol})
         self.stepwise = Stepwise(self.program, symbol, self.wrt, self.active)
+        self.definitions = Definitions(entry, self.program, self.presenter, self.names, self.active)
+        self.moved = moved_names(self.program, entry, symbol)
         self.locals: dict[str, list[_Local]] = {}
 
     def way(self) -> Way:
@@ -126,7 +126,8 @@ class _Writer:
                     chains.append(self.constant(shown))
                 elif any(self.stepwise.awaits(owned[n].states[-1].expr)):
                     chains.append(self.result(shown, owned[n], self.together(owned[n])))
-        definitions = tuple(self.definitions(inner, chains))
+        wanted = {*inner, *outputs, *(n for c in chains for row in c.rows for n in tree.names(row.shown))}
+        definitions = tuple(self.definitions.read_by(wanted))
         return Way(definitions, tuple(chains), tuple(self.presenter.uses), self.names, self.program)
 
     def shown_of(self, name: str) -> Sequence[ShownPart]:
@@ -162,23 +163,19 @@ class _Writer:
 
     def chosen(self, local: _Local, several: bool) -> Iterator[State]:
         """All states of a short way; of a long one each step's result alone, with the rules together."""
-        special = self.special_rule(local.step)
+        special = self.definitions.rule(local.step)
         if not several or (len(self.locals) <= _DETAILED and special is None):
             yield from local.states
             return
+        *before, last = local.states
         rules = [r for s in local.states for r in s.rules if r not in (LINEARITY, FOLDING, DELTA)]
-        yield State((special,) if special else tuple(dict.fromkeys(rules)) or (LINEARITY,), local.states[-1].expr)
-
-    def special_rule(self, step: AnyStep) -> str | None:
-        """The rule of a whole step: a matrix product, or another entry with a derivative of its own."""
-        statement = self.statement(step)
-        if isinstance(step, ArrayStep):
-            return PRIMITIVES[step.operation]
-        match statement.value:
-            case tree.Call(function) if function in self.programs.entries:
-                return f"derivative of {function}"
-        nodes = tree.walk(statement.value)
-        return MATRIX if any(isinstance(n, tree.Chain) and "@" in n.operators for n in nodes) else None
+        together = (special,) if special else tuple(dict.fromkeys(rules)) or (LINEARITY,)
+        kept = set(self.stepwise.awaits(last.expr))
+        if any(set(self.stepwise.awaits(s.expr)) - kept for s in before):
+            # What falls away is worth a line.
+            yield State(together, before[-1].expr)
+            together = last.rules
+        yield State(together, last.expr)
 
     # --- chains -------------------------------------------------------------------------------------
 
@@ -188,7 +185,9 @@ class _Writer:
         if shown is not None:
             given = {mine: shown.scope.given[theirs] for theirs, mine in self.pairs(shown, local)}
         scope = replace(self.names, given=given)
-        return scope.bind_axes(local.step.name, local.target, local.free).bind(local.free)
+        scope = scope.bind_axes(local.step.name, local.target, local.free).bind(local.free)
+        # The indices of what is differentiated come first, also in deltas.
+        return replace(scope, given={i: scope.given[i] for i in (*local.free, *self.wrt)})
 
     def pairs(self, shown: ShownPart, local: _Local) -> Iterator[tuple[Index, Index]]:
         """The indices of a shown part and those that stand for them here."""
@@ -204,7 +203,11 @@ class _Writer:
         below = element(self.symbol, [poly_tree(Poly.of(i), scope) for i in self.wrt])
         letters = {i: scope.given[i] for i in (*local.free, *self.wrt)}
         left = tree.Call("d", (above, below))
-        return Chain(left, local.target, self.wrt, letters, tuple(rows), local.step.name, is_result)
+        value = self.moved_element(local.step.name, local.target, scope)
+        return Chain(left, local.target, self.wrt, letters, value, tuple(rows), local.step.name, is_result)
+
+    def moved_element(self, name: str, target: tuple[Poly, ...], scope: Names) -> tree.Node:
+        return element(self.moved[name], [poly_tree(p, scope) for p in target])
 
     def result(self, shown: ShownPart, local: _Local, states: Sequence[State]) -> Chain:
         """A chain that ends in the derivative as it is shown."""
@@ -212,9 +215,14 @@ class _Writer:
         moved = {theirs: Poly.of(mine) for theirs, mine in self.pairs(shown, local)}
         part = build.substitute(build.freshen(shown.part.expr), moved)
         rows = self.rows(states, scope)
-        if not rows or rows[-1].shown != self.tree_of(part, scope):
-            rule = FOLDING if rows else TOGETHER
-            rows.append(Row(rule, self.tree_of(part, scope), self.value_of(part, scope)))
+        reached = self.tree_of(part, scope)
+        if rows and _symbols(rows[-1].shown) == _symbols(reached):
+            rows[-1] = replace(rows[-1], shown=reached)
+        else:
+            fresh = not states or read_names(part) - read_names(states[-1].expr)
+            fewer = bool(states) and count_tests(states[-1].expr) > count_tests(part)
+            rule = TOGETHER if not rows else FOLDING if fresh else DELTA if fewer else REARRANGED
+            rows.append(Row(rule, reached, self.value_of(part, scope)))
         line = shown.line
         if line.right != rows[-1].shown:
             # A claim is in the language, and is checked as it stands.
@@ -249,12 +257,13 @@ class _Writer:
     def constant(self, shown: ShownPart) -> Chain:
         """An output that the symbol does not move, or that is the symbol itself."""
         part, scope = shown.part, shown.scope
-        rows = [Row(f"it does not depend on {self.symbol}", shown.line.right, plain_tree(part.expr, scope))]
+        rows = [Row(CONSTANT, shown.line.right, plain_tree(part.expr, scope))]
         if part.expr != ZERO:
             rows = [replace(rows[0], rule=DEFINITION)]
         letters = {i: scope.given[i] for i in (*part.free, *part.wrt)}
         assert isinstance(shown.line.left, tree.Call)
-        return Chain(shown.line.left, part.target, part.wrt, letters, tuple(rows), shown.held, True)
+        value = self.moved_element(shown.held, part.target, scope)
+        return Chain(shown.line.left, part.target, part.wrt, letters, value, tuple(rows), shown.held, True)
 
     # --- rows ---------------------------------------------------------------------------------------
 
@@ -284,44 +293,16 @@ class _Writer:
         return self.presenter.index_notation(expr, replace(scope, awaiting=self.awaiting(False)))
 
     def value_of(self, expr: Expr, scope: Names) -> tree.Node:
-        return plain_tree(expr, replace(scope, awaiting=self.awaiting(True)))
+        shown = {**scope.shown, **{holder(name): moved for name, moved in self.moved.items()}}
+        return plain_tree(expr, replace(scope, awaiting=self.awaiting(True), shown=shown))
 
     def awaiting(self, plainly: bool) -> dict[str, Awaiting]:
         place = tuple(Poly.of(i) for i in self.wrt)
         return {
             name: Awaiting(_plainly(awaited) if plainly else awaited.at, self.symbol, place)
             for name, awaited in self.stepwise.awaited.items()
+            if not (plainly and self.stepwise.steps.get(name) in self.moved)
         }
-
-    # --- definitions --------------------------------------------------------------------------------
-
-    def statement(self, step: AnyStep) -> tree.Step:
-        """The step as the entry states it, where that is this step and no more; else from index form."""
-        made = authored(self.entry, self.program, self.programs.entries).get(step.name, [])
-        own = self.program.definitions(step.name)
-        if len(made) == len(own):
-            statement = made[own.index(step)]
-            if len(statement.targets) == 1 and self.is_one_step(statement):
-                return statement
-        left, right, _ = definition_of(step, self.names, self.program)
-        assert isinstance(left, (tree.Name, tree.Element))
-        return tree.Step((left,), right)
-
-    def is_one_step(self, statement: tree.Step) -> bool:
-        """Whether the entries that it calls bring no steps of their own."""
-        called = [n.function for n in tree.walk(statement.value) if isinstance(n, tree.Call)]
-        return all(len(self.programs(c).steps) == 1 for c in called if c in self.programs.entries)
-
-    def definitions(self, inner: Sequence[str], chains: Sequence[Chain]) -> Iterator[tree.Step]:
-        """What the chains start from and read."""
-        wanted = {*inner, *(held for _, held in self.program.returns)}
-        wanted |= {n for c in chains for row in c.rows for n in tree.names(row.shown)}
-        found: list[tree.Step] = []
-        for step in reversed(self.program.steps):
-            if step.name in wanted:
-                found.append(self.statement(step))
-                wanted |= tree.names(found[-1].value)
-        yield from reversed(found)
 
 
 def _plainly(awaited: Awaited) -> Callable[[tuple[Poly, ...]], Expr]:

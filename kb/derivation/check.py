@@ -7,27 +7,26 @@ differenced from the entry as it was written, which shares nothing with index fo
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import mpmath
 
 from kb import interpreter, tree
 from kb.derivation.chains import Chain, Way
-from kb.derivation.plainly import spelled_out
+from kb.derivation.plainly import moved_names, spelled_out
 from kb.errors import CheckFailed, EqkbError
-from kb.evidence.sampling import Point, Sampler, Sizes
-from kb.evidence.subject import Subject, moved, open_sizes, step_cost
+from kb.evidence.sampling import Point, Sampler, Sizes, nested
+from kb.evidence.subject import Places, Subject, elements, moved, open_sizes, step_cost
 from kb.index.affine import Poly
 from kb.model import Entry
 from kb.programs import Programs
 
 MOST_POINTS, FEWEST_POINTS = 12, 2
-PLACES = 4
-# Thousands of operations that all points together may take, but for the fewest.
-BUDGET = 12.0
+COLUMNS, PLACES = 2, 4
+# Thousands of operations for one run of all points together; dear entries get the fewest points.
+BUDGET = 4.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,9 @@ def check(entry: Entry, way: Way, symbol: str, programs: Programs, points: int |
     return _Check(subject, way, symbol).run(points)
 
 
+Run = Callable[[Mapping[str, Any], int, dict[Any, Any]], dict[str, Any]]
+
+
 class _Check:
     def __init__(self, subject: Subject, way: Way, symbol: str) -> None:
         self.subject = subject
@@ -66,11 +68,8 @@ class _Check:
         self.accuracy = QUADRATURE if subject.has_integrals else EXACT
         self.random = random.Random(f"{subject.entry.id}/{symbol}/derivation")
         self.found = Checked()
-
-    @cached_property
-    def steps(self) -> Entry:
-        """The entry with every step of index form spelled out."""
-        return spelled_out(self.subject.entry, self.way.program)
+        self.moved = moved_names(way.program, subject.entry, symbol)
+        self.steps = spelled_out(subject.entry, way.program, self.moved)
 
     def run(self, points: int | None) -> Checked:
         sampler = Sampler(self.subject.entry, self.way.program, self.subject.lookup, f"derivation/{self.symbol}")
@@ -85,48 +84,50 @@ class _Check:
         return self.found
 
     def cost(self, sizes: Sizes) -> float:
-        """What one point takes: each line runs the steps several times. The same on every machine."""
-        once = sum(step_cost(s, self.way.program, sizes) for s in self.way.program.steps)
-        lines = sum(1 + len(chain.rows) for chain in self.way.chains)
-        return max(once * lines / 1000, 1e-3)
+        """What one point takes: each column runs the steps several times. The same on every machine."""
+        return max(sum(step_cost(s, self.way.program, sizes) for s in self.way.program.steps) / 1000, 1e-3)
 
     def at(self, point: Point) -> None:
-        """One point of the domain."""
-        for chain in self.way.chains:
-            places = self.places(chain, point)
-            if places:
-                self.chain(chain, places, point)
-        for statement in self.way.definitions:
-            self.definition(statement, point)
+        """One point of the domain: the derivatives by some elements of the symbol."""
+        columns = sorted(elements(point.values[self.symbol]))
+        if self.found.points < FEWEST_POINTS:
+            run = self.finished({**point.values, **self.still(point)}, point)
+            for statement in self.way.definitions:
+                self.definition(statement, run)
+        for column in self.random.sample(columns, min(COLUMNS, len(columns))):
+            run = self.finished({**point.values, **self.by_steps(point, column)}, point)
+            own = self.by_entry(point, column)
+            for chain in self.way.chains:
+                for place in self.places(chain, column, point):
+                    start = own[self.public(chain)][self.target(chain, place, point)] if chain.is_result else None
+                    self.chain(chain, place, run, start)
+
+    def finished(self, values: Mapping[str, Any], point: Point) -> interpreter.Finished:
+        sizes = open_sizes(self.way.program, point.sizes)
+        return interpreter.Finished(self.steps, self.subject.lookup, values, sizes, self.accuracy.digits)
 
     # --- lines --------------------------------------------------------------------------------------
 
-    def chain(self, chain: Chain, places: Sequence[Mapping[str, int]], point: Point) -> None:
-        nodes = [chain.left, *(row.value for row in chain.rows)]
-        sizes = open_sizes(self.way.program, point.sizes)
-        try:
-            rows = interpreter.evaluate_at(
-                nodes, self.steps, self.subject.lookup, point.values, sizes, places, precision=self.accuracy.digits
-            )
-        except EqkbError as error:
-            raise _failed(chain, 0, f"it has no value: {error}") from None
-        for place, (start, *values) in zip(places, rows, strict=True):
-            if chain.is_result:
-                self.compare(self.slope(chain, place, point), start, chain, 0, "the entry's own difference")
-            before = start
-            for n, value in enumerate(values):
-                self.compare(before, value, chain, n, "the line before")
-                before = value
+    def chain(self, chain: Chain, place: Mapping[str, int], run: interpreter.Finished, own: Any | None) -> None:
+        """The lines of a chain at one place; ``own`` is what the entry as written gives there."""
+        before = self.number(chain, 0, chain.value, place, run)
+        if own is not None:
+            self.compare(own, before, chain, 0, "the entry's own difference")
+        for n, row in enumerate(chain.rows):
+            value = self.number(chain, n, row.value, place, run)
+            self.compare(before, value, chain, n, "the line before")
+            before = value
 
-    def definition(self, statement: tree.Step, point: Point) -> None:
+    def number(self, chain: Chain, n: int, node: tree.Node, place: Mapping[str, int], run: interpreter.Finished) -> Any:
+        try:
+            return run.number(node, place)
+        except EqkbError as error:
+            raise _failed(chain, n, f"it has no value: {error}") from None
+
+    def definition(self, statement: tree.Step, run: interpreter.Finished) -> None:
         """A step as shown has the values of the step as it was differentiated."""
         (target,) = statement.targets
-        claim = tree.Claim(target, "==", statement.value)
-        sizes = open_sizes(self.way.program, point.sizes)
-        rows = interpreter.claim_sides(
-            self.steps, self.subject.lookup, point.values, sizes, claim, precision=self.accuracy.digits
-        )
-        for _, left, right in rows:
+        for _, left, right in run.sides(tree.Claim(target, "==", statement.value)):
             self.compare(left, right, None, 0, str(statement))
 
     def compare(self, left: Any, right: Any, chain: Chain | None, n: int, what: str) -> None:
@@ -139,39 +140,81 @@ class _Check:
 
     # --- points -------------------------------------------------------------------------------------
 
-    def places(self, chain: Chain, point: Point) -> list[dict[str, int]]:
-        """Some values of the indices; equal ones among them, where deltas are 1."""
+    def places(self, chain: Chain, column: tuple[int, ...], point: Point) -> list[dict[str, int]]:
+        """Some elements, by the values of the indices; equal indices among them, where deltas are 1."""
         sizes = {index: _size(index.extent, point) for index in chain.letters}
         if any(size < 1 for size in sizes.values()):
             return []
+        by = dict(zip(chain.wrt, column, strict=True))
         found: list[dict[str, int]] = []
-        for n in range(PLACES if sizes else 1):
-            same: dict[int, int] = {}
-            place: dict[str, int] = {}
+        for n in range(PLACES):
+            same = {sizes[index]: at for index, at in by.items()}
+            place = {chain.letters[index]: at for index, at in by.items()}
             for index, letter in chain.letters.items():
-                drawn = self.random.randrange(sizes[index])
-                place[letter] = same.setdefault(sizes[index], drawn) if n % 2 == 0 else drawn
+                if index not in by:
+                    drawn = self.random.randrange(sizes[index])
+                    place[letter] = same.get(sizes[index], drawn) if n % 2 == 0 else drawn
             if place not in found:
                 found.append(place)
         return found
 
-    def slope(self, chain: Chain, place: Mapping[str, int], point: Point) -> Any:
-        """The difference of the output of the entry as written."""
-        digits = self.accuracy.digits
+    def target(self, chain: Chain, place: Mapping[str, int], point: Point) -> tuple[int, ...]:
+        """The element of the output that a place is about."""
         letters: dict[Any, int] = {index: place[letter] for index, letter in chain.letters.items()}
-        column = tuple(letters[i] for i in chain.wrt)
-        target = tuple(p.evaluate(lambda a: letters[a] if a in letters else point.sizes[str(a)]) for p in chain.target)
-        public = next(name for name, held in self.way.program.returns if held == chain.held)
+        return tuple(p.evaluate(lambda a: letters[a] if a in letters else point.sizes[str(a)]) for p in chain.target)
+
+    def public(self, chain: Chain) -> str:
+        return next(name for name, held in self.way.program.returns if held == chain.held)
+
+    # --- differences --------------------------------------------------------------------------------
+
+    def still(self, point: Point) -> dict[str, Any]:
+        """The arguments of the steps, with derivatives of 0."""
+        sizes = {name: [_size(s, point) for s in self.way.program.shape(name)] for name in self.moved}
+        zeros = {self.moved[name]: nested(tuple(shape), lambda _: 0) for name, shape in sizes.items()}
+        return {**point.values, **zeros}
+
+    def by_steps(self, point: Point, column: tuple[int, ...]) -> dict[str, Any]:
+        """The derivatives of all steps, by differences of what index form says of them."""
+        sizes = open_sizes(self.way.program, point.sizes)
+
+        def run(values: Mapping[str, Any], digits: int, stops: dict[Any, Any]) -> dict[str, Any]:
+            given = {**self.still(point), **values}
+            made = interpreter.run(self.steps, self.subject.lookup, given, sizes, precision=digits, stops=stops)
+            return {self.moved[name]: made[name].to_nested() for name in self.moved}
+
+        return self.difference(run, point, column)
+
+    def by_entry(self, point: Point, column: tuple[int, ...]) -> Places:
+        """The derivatives of the outputs, by differences of the entry as written."""
+        sizes = open_sizes(self.way.program, point.sizes)
+
+        def run(values: Mapping[str, Any], digits: int, stops: dict[Any, Any]) -> dict[str, Any]:
+            made = interpreter.run(
+                self.subject.entry, self.subject.lookup, values, sizes, precision=digits, stops=stops
+            )
+            return {public: made[public].to_nested() for public, _ in self.way.program.returns}
+
+        return {name: elements(value) for name, value in self.difference(run, point, column).items()}
+
+    def difference(self, run: Run, point: Point, column: tuple[int, ...]) -> dict[str, Any]:
+        """Central differences with more than twice the digits, which keeps all of them."""
+        digits = self.accuracy.digits
         stops: dict[Any, Any] = {}
-        self.subject.reference(point, 2 * digits, stops)
         with mpmath.workdps(2 * digits + 20):
+            run(point.values, 2 * digits + 20, stops)
             width = mpmath.mpf(10) ** -digits
             ends = []
             for step in (width, -width):
                 values = {**point.values, self.symbol: moved(point.values[self.symbol], {column: 1}, step)}
-                run = self.subject.reference(Point(values, point.sizes), 2 * digits + 20, stops)
-                ends.append(run[public][target])
-            return (ends[0] - ends[1]) / (2 * width)
+                ends.append(run(values, 2 * digits + 20, stops))
+            return {name: _slope(high, ends[1][name], 2 * width) for name, high in ends[0].items()}
+
+
+def _slope(high: Any, low: Any, width: Any) -> Any:
+    if isinstance(high, list):
+        return [_slope(a, b, width) for a, b in zip(high, low, strict=True)]
+    return (high - low) / width
 
 
 _INTERNAL = "an error of eqkb itself: the derivation does not hold"

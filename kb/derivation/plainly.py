@@ -6,7 +6,7 @@ they become choices, and what a condition guards is only looked at where the con
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -79,18 +79,28 @@ def _spelled(node: Any) -> Any:
     return replace(node, **changed)
 
 
-def spelled_out(entry: Entry, program: Program) -> Entry:
+def moved_names(program: Program, entry: Entry, symbol: str) -> dict[str, str]:
+    """For each step a name for its derivative by an element of the symbol, unlike any other."""
+    taken = {*program.tensors, *program.dimensions, *(s.name for s in entry.symbols)}
+    found: dict[str, str] = {}
+    for name in program.step_names():
+        found[name] = f"{name}_by_{symbol}"
+        while found[name] in taken:
+            found[name] += "_"
+    return found
+
+
+def spelled_out(entry: Entry, program: Program, moved: Mapping[str, str]) -> Entry:
     """The program as an entry whose steps are all of the program's, each a formula of the language.
 
     The entries that the definition calls have become steps of their own, which lines may speak of.
+    The derivatives of the steps are arguments, by the names in ``moved``.
     """
     arguments = [replace(s, role="input") for s in entry.symbols if s.role not in ("output", "step")]
     own = {s.name for s in arguments}
-    made = [
-        Symbol(name, tuple(map(format_poly, program.shape(name))), role="step")
-        for name in program.step_names()
-        if name not in own
-    ]
+    sizes = {name: tuple(map(format_poly, program.shape(name))) for name in program.step_names()}
+    made = [Symbol(name, shape, role="step") for name, shape in sizes.items() if name not in own]
+    made += [Symbol(moved[name], shape) for name, shape in sizes.items()]
     taken = frozenset({*program.tensors, *program.dimensions, *own})
     define = tuple(str(statement) for step in program.steps for statement in _statements(step, Names(taken)))
     return Entry(f"{entry.id} in steps", entry.name, symbols=(*arguments, *made), define=define)

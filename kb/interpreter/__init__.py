@@ -8,7 +8,7 @@ a raised precision; where a function has a kink they give the mean of both sides
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import mpmath
@@ -32,7 +32,7 @@ from kb.interpreter.ranges import find_ranges
 from kb.model import Entry, Symbol
 from kb.tree import Claim, Node
 
-__all__ = ["Array", "Lookup", "claim_sides", "evaluate", "evaluate_at", "run"]
+__all__ = ["Array", "Finished", "Lookup", "claim_sides", "evaluate", "run"]
 
 
 def run(
@@ -86,25 +86,49 @@ def evaluate(
         return to_array(machine.value(node, frame))
 
 
-def evaluate_at(
-    nodes: Sequence[Node],
-    entry: Entry,
-    lookup: Lookup,
-    arguments: Mapping[str, Any],
-    sizes: Mapping[str, int],
-    places: Sequence[Mapping[str, int]],
-    *,
-    precision: int = 30,
-) -> list[list[Any]]:
-    """Numbers: for each assignment of the free indices, the value of every expression, after the last step."""
-    with mpmath.workdps(precision):
-        machine = Machine(lookup)
-        frame = _frame(machine, entry, _given(entry, arguments), sizes)
-        rows = []
-        for place in places:
-            frame.bound = dict(place)
-            rows.append([mpmath.mpf(number(machine.value(node, frame))) for node in nodes])
-        return rows
+class Finished:
+    """An entry after its last step, where expressions and claims can be evaluated, many for one run.
+
+    Raises LanguageError where the formula has no value, ShapeError where the arguments do not fit.
+    """
+
+    def __init__(
+        self, entry: Entry, lookup: Lookup, arguments: Mapping[str, Any], sizes: Mapping[str, int], precision: int = 30
+    ) -> None:
+        self.precision = precision
+        with mpmath.workdps(precision):
+            self.machine = Machine(lookup)
+            self.frame = _frame(self.machine, entry, _given(entry, arguments), sizes)
+
+    def number(self, node: Node, indices: Mapping[str, int]) -> Any:
+        """The value of a scalar expression for given values of its free indices."""
+        with mpmath.workdps(self.precision):
+            self.frame.bound = dict(indices)
+            try:
+                return mpmath.mpf(number(self.machine.value(node, self.frame)))
+            finally:
+                self.frame.bound = {}
+
+    def sides(self, claim: Claim) -> list[tuple[dict[str, int], Any, Any]]:
+        """Left and right of a claim, for every assignment of its free indices.
+
+        Where a side is an array, each of its elements is a row of its own, and the assignment names
+        the element's place as ``axis0``, ``axis1``, ...
+        """
+        machine, frame = self.machine, self.frame
+        with mpmath.workdps(self.precision):
+            free = free_indices(claim, frame.plan)
+            ranges = find_ranges(machine, free, [claim.left, claim.right], [], frame) if free else []
+            rows = []
+            for _ in machine.loop(free, ranges, [], frame):
+                assignment = {name: frame.bound[name] for name in free}
+                left, right = machine.value(claim.left, frame), machine.value(claim.right, frame)
+                pairs = broadcast(lambda a, b: (a, b), left, right)
+                for at in positions(shape_of(pairs)):
+                    a, b = pairs[at] if at else pairs
+                    place = {f"axis{axis}": i for axis, i in enumerate(at)}
+                    rows.append(({**assignment, **place}, mpmath.mpf(a), mpmath.mpf(b)))
+            return rows
 
 
 def claim_sides(
@@ -115,26 +139,8 @@ def claim_sides(
     claim: Claim,
     precision: int = 30,
 ) -> list[tuple[dict[str, int], Any, Any]]:
-    """Left and right of a claim, for every assignment of its free indices.
-
-    Where a side is an array, each of its elements is a row of its own, and the assignment names
-    the element's place as ``axis0``, ``axis1``, ...
-    """
-    with mpmath.workdps(precision):
-        machine = Machine(lookup)
-        frame = _frame(machine, entry, _given(entry, arguments), sizes)
-        free = free_indices(claim, frame.plan)
-        ranges = find_ranges(machine, free, [claim.left, claim.right], [], frame) if free else []
-        rows = []
-        for _ in machine.loop(free, ranges, [], frame):
-            assignment = {name: frame.bound[name] for name in free}
-            left, right = machine.value(claim.left, frame), machine.value(claim.right, frame)
-            pairs = broadcast(lambda a, b: (a, b), left, right)
-            for at in positions(shape_of(pairs)):
-                a, b = pairs[at] if at else pairs
-                place = {f"axis{axis}": i for axis, i in enumerate(at)}
-                rows.append(({**assignment, **place}, mpmath.mpf(a), mpmath.mpf(b)))
-        return rows
+    """Left and right of a claim, for every assignment of its free indices; see ``Finished.sides``."""
+    return Finished(entry, lookup, arguments, sizes, precision).sides(claim)
 
 
 def _given(entry: Entry, arguments: Mapping[str, Any]) -> dict[str, Value]:

@@ -1,0 +1,96 @@
+"""The steps that a derivation starts from, each as an author would state it, and the rule that is known for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+from kb import tree
+from kb.index.program import AnyStep, ArrayStep, Program
+from kb.model import Entry
+from kb.printing.names import Names
+from kb.printing.notation import authored
+from kb.printing.present import Presenter
+from kb.programs import Programs
+
+MATRIX = "product rule for @"
+PRIMITIVES = {
+    "inv": "derivative of an inverse",
+    "det": "derivative of a determinant",
+    "logdet": "derivative of a log-determinant",
+}
+
+
+class Definitions:
+    """How the steps of a program are stated; ``active`` names depend on the symbol."""
+
+    def __init__(self, entry: Entry, program: Program, presenter: Presenter, names: Names, active: set[str]) -> None:
+        assert presenter.programs is not None
+        self.programs: Programs = presenter.programs
+        self.program = program
+        self.presenter = presenter
+        self.names = names
+        self.active = active
+        self.authored = authored(entry, program, self.programs.entries)
+
+    def statement(self, step: AnyStep) -> tree.Step:
+        """The step as the entry states it, where that is this step and no more; else from index form."""
+        made = self.authored.get(step.name, [])
+        own = self.program.definitions(step.name)
+        if len(made) == len(own):
+            statement = made[own.index(step)]
+            if len(statement.targets) == 1 and self.is_one_step(statement):
+                value = self.with_hidden(statement.value, step)
+                if tree.names(value) & self.steps <= step.inputs:
+                    return replace(statement, value=value)
+        return self.presenter.shown_definition(step, self.names)
+
+    @property
+    def steps(self) -> set[str]:
+        return {s.name for s in self.program.steps}
+
+    def with_hidden(self, value: tree.Node, step: AnyStep) -> tree.Node:
+        """The names of steps that the author left without one: ``sigmoid(z)`` for ``sigmoid(W @ x + b)``."""
+        for name in sorted((step.inputs & self.steps) - tree.names(value)):
+            hidden = self.program.definitions(name)
+            if len(hidden) == 1:
+                shown = self.presenter.shown_definition(hidden[0], self.names).value
+                value = _exchanged(value, shown, tree.Name(name))
+        return value
+
+    def is_one_step(self, statement: tree.Step) -> bool:
+        """Whether the entries that it calls bring no steps of their own."""
+        called = [n.function for n in tree.walk(statement.value) if isinstance(n, tree.Call)]
+        return all(len(self.programs(c).steps) == 1 for c in called if c in self.programs.entries)
+
+    def rule(self, step: AnyStep) -> str | None:
+        """The rule of a whole step: of a primitive, of a matrix product, of another entry."""
+        if isinstance(step, ArrayStep):
+            return PRIMITIVES[step.operation]
+        value = self.statement(step).value
+        match value:
+            case tree.Call(function) if function in self.programs.entries:
+                return f"derivative of {function}"
+        products = [n for n in tree.walk(value) if isinstance(n, tree.Chain) and "@" in n.operators]
+        return MATRIX if any(tree.names(n) & self.active for n in products) else None
+
+    def read_by(self, wanted: set[str]) -> Iterator[tree.Step]:
+        """The statements of the wanted steps, and of those that they read, in order."""
+        found: list[tree.Step] = []
+        for step in reversed(self.program.steps):
+            if step.name in wanted:
+                found.append(self.statement(step))
+                wanted = wanted | tree.names(found[-1].value)
+        yield from reversed(found)
+
+
+def _exchanged(node: Any, old: tree.Node, new: tree.Node) -> Any:
+    """One tree in the place of another."""
+    if isinstance(node, tuple):
+        return tuple(_exchanged(n, old, new) for n in node)
+    if not isinstance(node, tree.Node):
+        return node
+    if str(node) == str(old):
+        return new
+    return replace(node, **{f.name: _exchanged(getattr(node, f.name), old, new) for f in fields(node) if f.init})
