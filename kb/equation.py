@@ -206,12 +206,15 @@ class Equation:
         """The partial derivative in index form."""
         return Derivative(self, "partial", self.require_differentiable([symbol]))
 
-    def derivation(self, symbol: str) -> Derivation:
-        """The way from the definition to the partial derivative, rule by rule, every line checked by numbers."""
+    def derivation(self, symbol: str, points: int | None = None) -> Derivation:
+        """The way from the definition to the partial derivative, rule by rule, every line checked by numbers.
+
+        ``points`` is how many random points of the domain are taken. Raises CheckFailed if a line does not hold.
+        """
         from kb.derivation import derivation
 
         (name,) = self.require_differentiable([symbol])
-        return derivation(self.entry, self.program, name, self.programs)
+        return derivation(self.entry, self.program, name, self.programs, points)
 
     def jacobian(self, symbol: str) -> Derivative:
         """The Jacobian: output shape, then symbol shape."""

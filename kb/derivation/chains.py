@@ -26,6 +26,7 @@ from kb.programs import Programs
 DEFINITION = "definition"
 CONSTRAINT = "constraint used"
 TOGETHER = "steps put together"
+COPIED = "the same elements"
 CONSTANT = "constant"
 REARRANGED = "rearranging"
 CLAIMED = "in the usual form"
@@ -164,6 +165,8 @@ class _Writer:
     def chosen(self, local: _Local, several: bool) -> Iterator[State]:
         """All states of a short way; of a long one each step's result alone, with the rules together."""
         special = self.definitions.rule(local.step)
+        if several and isinstance(local.step, Step) and isinstance(local.step.expr, Read):
+            special = COPIED
         if not several or (len(self.locals) <= _DETAILED and special is None):
             yield from local.states
             return

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # Rules stand in a column of their own, beside the formulas that leave room for it.
 _COLUMN = 60
 _WIDTH = 100
+_INDENT = 10
 
 
 def as_text(found: Derivation) -> str:
@@ -23,12 +24,12 @@ def as_text(found: Derivation) -> str:
     column = max(fitting, default=_COLUMN) + 3
     lines: list[str] = []
     for formula, rule in rows:
-        if not rule:
-            lines.append(formula)
-        elif _columns(formula) + 3 <= column or _columns(formula) + 3 + _columns(rule) <= _WIDTH:
-            lines.append(formula + " " * max(3, column - _columns(formula)) + rule)
+        *above, last = _wrapped(formula)
+        lines += above
+        if rule and (_columns(last) + 3 <= column or _columns(last) + 3 + _columns(rule) <= _WIDTH):
+            lines.append(last + " " * max(3, column - _columns(last)) + rule)
         else:
-            lines += [formula, " " * column + rule]
+            lines += [last, " " * min(column, _WIDTH - _columns(rule)) + rule] if rule else [last]
     return "\n".join([*lines, found.summary])
 
 
@@ -38,6 +39,28 @@ def _text_rows(n: int, step: DerivationStep) -> Iterator[tuple[str, str]]:
         indent = "" if statement.left is not None else "  "
         label = f"{n:>2}  " if k == 0 else "    "
         yield f"{label}{indent}{statement.text}", _rule(step) if k == 0 else ""
+
+
+def _wrapped(formula: str) -> list[str]:
+    """A long formula on several lines, broken before a sign outside as many brackets as may be."""
+    lines: list[str] = []
+    while _columns(formula) > _WIDTH:
+        places = [
+            (_depth(formula[:at]) + (0 if is_sign else 0.5), -at)
+            for at in range(_INDENT + 1, len(formula))
+            if (is_sign := formula[at - 1 : at + 2] in (" + ", " − ")) or formula[at : at + 2] in ("·(", "·Σ")
+            if _columns(formula[:at]) <= _WIDTH
+        ]
+        if not places:
+            break
+        at = -min(places)[1]
+        lines.append(formula[:at].rstrip())
+        formula = " " * _INDENT + formula[at:]
+    return [*lines, formula]
+
+
+def _depth(text: str) -> int:
+    return sum(text.count(c) for c in "([{") - sum(text.count(c) for c in ")]}")
 
 
 def _rule(step: DerivationStep) -> str:

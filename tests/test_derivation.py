@@ -1,0 +1,231 @@
+"""Derivations: their last lines are what ``eqkb diff`` prints, every line is checked, and a wrong rule shows."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kb
+from kb.calculus import constraints, linear, tidy
+from kb.cli import main
+from kb.errors import CheckFailed, NotDifferentiable, NotFound
+from kb.index import build
+from kb.index.nodes import MINUS_ONE, ONE, num
+from kb.printing.text import text
+
+CATALOGUE = kb.load_catalogue()
+DECLARED = [(eq.id, symbol) for eq in CATALOGUE.values() for symbol in eq.entry.differentiate]
+
+
+@pytest.mark.parametrize(("entry", "symbol"), DECLARED)
+def test_a_derivation_ends_in_what_diff_prints_and_every_line_is_checked(entry: str, symbol: str) -> None:
+    equation = CATALOGUE[entry]
+    found = equation.derivation(symbol, points=1)
+    shown = equation.derivative(symbol).presentation
+    last: dict[str, str] = {}
+    for step in found.steps:
+        for line in step.text.splitlines():
+            left, _, right = line.partition(" = ")
+            last[left] = right
+    for line in shown.content:
+        final = line.constrained if line.constrained is not None else line.right
+        assert last[text(line.left, shown.context)] == text(final, shown.context)
+    derived = sum(len(step.statements) for step in found.steps)
+    assert found.points == 1 and found.numbers >= derived
+    assert found.difference < 1e-8
+    assert len(found.steps) <= 20, "longer than a student reads"
+    assert all(step.rule for step in found.steps)
+    assert all(len(line) <= 112 for line in found.text().splitlines())
+
+
+def rules(entry: str, symbol: str) -> list[str]:
+    return [step.rule for step in CATALOGUE[entry].derivation(symbol, points=1).steps]
+
+
+def test_rules_are_named_as_the_field_names_them() -> None:
+    assert rules("sigmoid", "z") == ["definition", "power rule, chain rule", "derivative of exp", "folding into names"]
+    assert rules("softmax", "z") == ["definition", "quotient rule", "sum over the delta", "folding into names"]
+    assert rules("softmax_cross_entropy_gradient", "z")[-1] == "constraint used"
+    assert rules("relu", "z")[-1] == "kink convention"
+    assert "derivative of an inverse" in rules("normal_equation", "X")
+    assert "product rule for @" in rules("scaled_dot_product_attention", "Q")
+    assert "derivative of softmax" in rules("scaled_dot_product_attention", "Q")
+
+
+def test_constraints_are_said() -> None:
+    last = CATALOGUE["softmax_cross_entropy_gradient"].derivation("z", points=1).steps[-1]
+    assert last.because == ("Σ_c y[c] = 1",)
+    assert last.text == "∂L/∂z[j] = ŷ[j] − y[j]"
+
+
+@pytest.mark.parametrize(
+    ("formula", "symbols", "wrt", "last"),
+    [
+        ("x**2*sin(x)", "x", "x", "∂y/∂x = x·(2·sin(x) + x·cos(x))"),
+        ("x/(1 + x**2)", "x", "x", None),
+        ("sum((W @ x - y)**2)", "W[m,n] x[n] y[m]", "W", None),
+        ("logdet(A)", "A[n,n]:positive_definite", "A", None),
+        ("det(A)*c", "A[n,n] c", "A", None),
+        ("prod(x[i], i)", "x[n]:positive", "x", None),
+        ("max(x[i], i)", "x[n]", "x", None),
+        ("x**x", "x:positive", "x", None),
+        ("log(exp(a) + exp(b))", "a b", "a", None),
+        ("x*stop(x)", "x", "x", "∂y/∂x = sg(x)"),
+        ("integral(exp(-a*t**2), t, 0, 1)", "a:positive", "a", None),
+        ("x if x > 0 else a*x", "x a", "x", None),
+        ("z[k]", "z[C] k:label[C]", "z", "∂y/∂z[l] = δ[l,k]"),
+    ],
+)
+def test_typed_expressions_are_derived(formula: str, symbols: str, wrt: str, last: str | None) -> None:
+    found = kb.parse(formula, symbols).derivation(wrt, points=2)
+    assert found.numbers > 0
+    if last is not None:
+        left, _, right = found.steps[-1].text.partition(" = ")
+        assert f"{left} = {right}" == last
+
+
+def test_what_has_no_derivative_is_refused() -> None:
+    with pytest.raises(NotFound, match="did you mean 'z'"):
+        CATALOGUE["softmax"].derivation("zz")
+    with pytest.raises(NotDifferentiable):
+        CATALOGUE["cross_entropy_with_logits"].derivation("y")
+
+
+# --- mutations: a wrong rule, fold or constraint must not pass ---------------------------------------
+
+
+def wrong_power(self: Any, expr: Any) -> Any:
+    return linear.POWER, [linear.Slope(expr.base, build.power(expr.base, build.add(expr.exponent, MINUS_ONE)))]
+
+
+def wrong_product(self: Any, args: Any) -> Any:
+    return linear.PRODUCT, [linear.Slope(a, ONE) for a in args if self.depends(a)]
+
+
+def wrong_function(name: str, arg: Any) -> Any:
+    return MINUS_ONE
+
+
+def wrong_fold(self: Any, binding: Any) -> Any:
+    found = right_read(self, binding)
+    return None if found is None else build.mul(num(2), found)
+
+
+right_read = tidy._Pattern.read
+
+
+right_shorter = constraints._Constraints.shorter
+
+
+def wrong_sum(self: Any, node: Any) -> Any:
+    found = right_shorter(self, node)
+    return None if found is None else build.mul(num(3), found)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "wrong", "entry", "symbol"),
+    [
+        (linear.Linear, "power", wrong_power, "mean_squared_error", "yhat"),
+        (linear.Linear, "product", wrong_product, "kl_divergence", "P"),
+        (linear, "function_derivative", wrong_function, "sigmoid", "z"),
+        (linear, "function_derivative", wrong_function, "softmax", "z"),
+        (tidy._Pattern, "read", wrong_fold, "sigmoid", "z"),
+    ],
+)
+def test_a_wrong_rule_is_never_printed_as_right(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, wrong: Any, entry: str, symbol: str
+) -> None:
+    equation = kb.load_catalogue()[entry]
+    assert equation.program is not None
+    monkeypatch.setattr(owner, name, wrong)
+    with pytest.raises(CheckFailed, match="does not hold"):
+        equation.derivation(symbol)
+
+
+def test_a_wrong_constraint_is_never_printed_as_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    equation = kb.parse("L = -sum(t[c]*log(exp(z[c])/sum(exp(z[k]), k)), c)", "z[C] t[C]:one_hot")
+    assert equation.derivation("z").steps[-1].rule == "constraint used"
+    monkeypatch.setattr(constraints._Constraints, "shorter", wrong_sum)
+    with pytest.raises(CheckFailed, match="does not hold at 'constraint used'"):
+        equation.derivation("z")
+
+
+# --- the command ------------------------------------------------------------------------------------
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(["derive", *arguments])
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
+
+
+def test_the_command_prints_text(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "sigmoid", "--wrt", "z")
+    assert code == 0
+    assert out.splitlines()[-2].split() == ["4", "=", "y·(1", "−", "y)", "folding", "into", "names"]
+    assert re.fullmatch(r"each of the 4 steps checked: 12 points, largest difference \de-\d\d", out.splitlines()[-1])
+
+
+def test_the_command_prints_latex_and_markdown(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "softmax", "--wrt", "z", "--format", "latex")
+    assert code == 0 and out.startswith("\\begin{aligned}\n") and out.endswith("\\end{aligned}\n")
+    assert all("&=" in row for row in out.splitlines()[1:-1])
+    assert "&& \\text{sum over the delta}" in out
+    code, out, _ = run(capsys, "softmax", "--wrt", "z", "--format", "md")
+    assert code == 0 and out.count("$$") == 8
+    assert [line for line in out.splitlines() if re.match(r"\d\. ", line)][1] == "2. quotient rule"
+
+
+def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "softmax", "--wrt", "z", "--json")
+    data = json.loads(out)
+    assert code == 0 and list(data) == ["id", "wrt", "steps", "points", "numbers", "difference"]
+    assert data["steps"][-1]["statements"][0]["source"] == "p[j]*(delta(j, k) - p[k])"
+    assert data["steps"][-1]["continues"] and not data["steps"][0]["continues"]
+
+
+def test_the_command_derives_typed_expressions(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--expr", "y = a*x**2", "--symbols", "a x", "--wrt", "x")
+    assert code == 0 and "∂y/∂x = 2·a·x" in out and "power rule" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["softmaxx", "--wrt", "z"], 3, "did you mean 'softmax'"),
+        (["softmax", "--wrt", "zz"], 3, "did you mean 'z'"),
+        (["softmax"], 2, "--wrt SYMBOL"),
+        (["cross_entropy_with_logits", "--wrt", "y"], 2, "no derivative"),
+        (["softmax", "--wrt", "z", "--json", "--format", "md"], 2, "--json holds every format"),
+    ],
+)
+def test_wrong_use_of_the_command(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
+) -> None:
+    found, out, err = run(capsys, *arguments)
+    assert (found, out) == (code, "") and message in err
+
+
+def test_a_line_that_does_not_hold_is_an_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linear.Linear, "power", wrong_power)
+    code, out, err = run(capsys, "--expr", "x**3", "--symbols", "x", "--wrt", "x")
+    assert (code, out) == (1, "") and "the derivation does not hold at 'power rule'" in err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs TeX")
+def test_every_derivation_compiles_with_amsmath(tmp_path: Path) -> None:
+    body = "\n\n".join(f"\\[{CATALOGUE[e].derivation(s, points=1).latex()}\\]" for e, s in DECLARED)
+    source = f"\\documentclass{{article}}\\usepackage{{amsmath,amssymb}}\\begin{{document}}{body}\\end{{document}}"
+    (tmp_path / "all.tex").write_text(source, encoding="utf-8")
+    command = ["pdflatex", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
