@@ -21,9 +21,15 @@ from kb.printing.text import text
 
 CATALOGUE = kb.load_catalogue()
 DECLARED = [(eq.id, symbol) for eq in CATALOGUE.values() for symbol in eq.entry.differentiate]
+FIRST = dict(reversed(DECLARED))
+# The others take minutes.
+MARKED = [
+    pytest.param(entry, symbol, marks=[] if FIRST[entry] == symbol else [pytest.mark.slow])
+    for entry, symbol in DECLARED
+]
 
 
-@pytest.mark.parametrize(("entry", "symbol"), DECLARED)
+@pytest.mark.parametrize(("entry", "symbol"), MARKED)
 def test_a_derivation_ends_in_what_diff_prints_and_every_line_is_checked(entry: str, symbol: str) -> None:
     equation = CATALOGUE[entry]
     found = equation.derivation(symbol, points=1)
@@ -41,7 +47,7 @@ def test_a_derivation_ends_in_what_diff_prints_and_every_line_is_checked(entry: 
     assert found.difference < 1e-8
     assert len(found.steps) <= 20, "longer than a student reads"
     assert all(step.rule for step in found.steps)
-    assert all(len(line) <= 112 for line in found.text().splitlines())
+    assert all(len(line) <= 104 for line in found.text().splitlines())
 
 
 def rules(entry: str, symbol: str) -> list[str]:
@@ -79,7 +85,7 @@ def test_constraints_are_said() -> None:
         ("x*stop(x)", "x", "x", "∂y/∂x = sg(x)"),
         ("integral(exp(-a*t**2), t, 0, 1)", "a:positive", "a", None),
         ("x if x > 0 else a*x", "x a", "x", None),
-        ("z[k]", "z[C] k:label[C]", "z", "∂y/∂z[l] = δ[l,k]"),
+        ("z[k]", "z[C] k:label[C]", "z", "∂y/∂z[i] = δ[i,k]"),
     ],
 )
 def test_typed_expressions_are_derived(formula: str, symbols: str, wrt: str, last: str | None) -> None:

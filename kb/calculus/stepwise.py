@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from kb.calculus.linear import CHAIN, LINEARITY, POWER, QUOTIENT, SOFTMAX, Linear
+from kb.calculus.match import as_power
 from kb.calculus.tidy import FACTORING, Tidy
 from kb.index import build
 from kb.index.affine import Atom, Index, Poly
-from kb.index.nodes import ONE, ZERO, Expr, Integral, Mul, Node, Pow, Read, Test, Var, free_indices, walk
+from kb.index.nodes import ONE, ZERO, Expr, Integral, Mul, Node, Num, Pow, Read, Test, Var, free_indices, num, walk
 from kb.index.program import Program
 
 DELTA = "sum over the delta"
@@ -257,8 +259,20 @@ def _raw_value(value: Any, change: Callable[[Expr], Expr | None]) -> Any:
 
 
 def _product(args: Sequence[Expr]) -> Expr:
-    """A product of factors, those of products among them on the same level, without ones."""
-    flat = [f for a in args for f in (a.args if isinstance(a, Mul) else (a,)) if f != ONE]
-    if ZERO in flat:
+    """A product of factors, those of products among them on the same level, equal ones as a power."""
+    number, flat = Fraction(1), list[Expr]()
+    for factor in (f for a in args for f in (a.args if isinstance(a, Mul) else (a,))):
+        base, exponent = as_power(factor)
+        at = next((n for n, f in enumerate(flat) if as_power(f)[0] == base), None)
+        other = as_power(flat[at])[1] if at is not None else ONE
+        if isinstance(factor, Num):
+            number *= factor.value
+        elif at is not None and isinstance(exponent, Num) and isinstance(other, Num):
+            flat[at] = build.power(base, build.add(exponent, other))
+        else:
+            flat.append(factor)
+    flat = [f for f in flat if f != ONE]
+    if number == 0 or ZERO in flat:
         return ZERO
+    flat = [*([num(number)] if number != 1 else []), *flat]
     return Mul(tuple(flat)) if len(flat) > 1 else flat[0] if flat else ONE

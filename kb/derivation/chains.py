@@ -231,7 +231,7 @@ class _Writer:
             # A claim is in the language, and is checked as it stands.
             claimed = self.presenter.claimed(shown.part, shown.held, self.symbol, constrained=False)
             value = line.right if claimed is not None else self.value_of(part, scope)
-            row = Row(CLAIMED, line.right, value)
+            row = Row(REARRANGED if claimed is None else CLAIMED, line.right, value)
             if _symbols(line.right) == _symbols(rows[-1].shown):
                 row = replace(row, rule=rows.pop().rule)
             rows.append(row)

@@ -26,10 +26,13 @@ def as_text(found: Derivation) -> str:
     for formula, rule in rows:
         *above, last = _wrapped(formula)
         lines += above
-        if rule and (_columns(last) + 3 <= column or _columns(last) + 3 + _columns(rule) <= _WIDTH):
-            lines.append(last + " " * max(3, column - _columns(last)) + rule)
+        at = max(column, _columns(last) + 3)
+        if not rule:
+            lines.append(last)
+        elif at + _columns(rule) <= _WIDTH:
+            lines.append(last + " " * (at - _columns(last)) + rule)
         else:
-            lines += [last, " " * min(column, _WIDTH - _columns(rule)) + rule] if rule else [last]
+            lines += [last, " " * max(_INDENT, min(column, _WIDTH - _columns(rule))) + rule]
     return "\n".join([*lines, found.summary])
 
 
