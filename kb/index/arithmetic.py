@@ -241,6 +241,8 @@ def power(base: Expr, exponent: Expr) -> Expr:
             return power(function("exp", negative(base.arg)), num(-exponent.value))
         if isinstance(base, Test) and exponent.value > 0:
             return base
+        if isinstance(base, Fn) and base.name == "abs" and whole and exponent.value % 2 == 0:
+            return power(base.arg, exponent)
     size = _estimate(base) if is_fixed(base) else 0.0
     if size > 0 and abs(_estimate(exponent) * math.log(min(size, 1e308))) > MAX_DIGITS * math.log(10):
         raise LanguageError(f"a constant of more than {MAX_DIGITS:,} digits; write it as exp(...) of its logarithm")
@@ -292,6 +294,8 @@ def function(name: str, arg: Expr) -> Expr:
             return Several("logsumexp", summed)
         if isinstance(arg, Pow) and not isinstance(arg.exponent, Num):
             return mul(arg.exponent, function("log", arg.base))
+        if isinstance(arg, Mul) and (parts := _exponents(arg)):
+            return add(*parts)
     if name in ("abs", "sign", "floor") and isinstance(arg, Num):
         value = arg.value
         sign = Fraction((value > 0) - (value < 0))
@@ -302,6 +306,15 @@ def function(name: str, arg: Expr) -> Expr:
     if name in ("cos", "cosh") and arg == ZERO:
         return ONE
     return Fn(name, arg)
+
+
+def _exponents(product: Mul) -> tuple[Expr, ...]:
+    """``f`` and ``log(g)`` for ``exp(f)*g``, whose logarithm must not pass through an exponential that underflows."""
+    found = [f.arg for f in product.args if isinstance(f, Fn) and f.name == "exp"]
+    rest = mul(*(f for f in product.args if not (isinstance(f, Fn) and f.name == "exp")))
+    if not found or split_coefficient(rest)[0] < 0:
+        return ()
+    return (*found, function("log", rest))
 
 
 def _estimate(expr: Expr) -> float:
@@ -395,7 +408,19 @@ def compare(op: str, left: Expr, right: Expr) -> Condition:
                 return FALSE if rest % common else compare(op, *_sides(_divided(gap, common)))
         if op in ("<", "<=") and _CERTAIN.nonnegative(gap if op == "<=" else gap - 1):
             return TRUE
+    elif op in ("<", "<="):
+        left, right = _without_minus(left, right)
     return Compare(op, left, right)
+
+
+def _without_minus(left: Expr, right: Expr) -> tuple[Expr, Expr]:
+    """``0 < 1 - m`` as ``m < 1``: what is subtracted from one side stands on the other."""
+    stay: tuple[list[Expr], list[Expr]] = ([], [])
+    for side, expr in enumerate((left, right)):
+        for term in flatten(Add, [expr]):
+            minus = split_coefficient(term)[0] < 0
+            stay[1 - side if minus else side].append(negative(term) if minus else term)
+    return add(*stay[0]), add(*stay[1])
 
 
 def _sides(gap: Poly) -> tuple[Expr, Expr]:
