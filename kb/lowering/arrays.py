@@ -56,6 +56,7 @@ from kb.lowering.operands import (
     squeeze,
     union,
 )
+from kb.lowering.stable import EXPM1
 from kb.lowering.survey import canonical, is_constant, is_worth_keeping, natural_order, softmax_of, surveyed
 from kb.vocabulary import DOMAINS, FUNCTIONS
 
@@ -352,6 +353,8 @@ class Lowerer(Buffers):
             return self.call("np.log1p", self.lower(rest, order))
         if expr.name == "erf":
             return self.call("_erf", self.lower(expr.arg, order))
+        if expr.name == EXPM1:
+            return self.call("np.expm1", self.lower(expr.arg, order))
         return self.call(FUNCTIONS[expr.name].numpy, self.lower(expr.arg, order))
 
     def softmax(

@@ -281,7 +281,7 @@ class _Module:
         text = docstring("\n".join(_wrapped(doc)).rstrip(), "    ")
         lines = writer.lines
         body = "\n".join(_without_unused(lines))
-        quiet = '@np.errstate(over="ignore", under="ignore")\n' if "np.exp(" in body else ""
+        quiet = '@np.errstate(over="ignore", under="ignore")\n' if "np.exp(" in body or "np.expm1(" in body else ""
         if " == 0, 0, " in body or "_integrate(" in body:  # logarithms of 0 are computed, and then not used
             quiet = '@np.errstate(all="ignore")\n'
         return f"{quiet}def {name}({self.signature(keyword)}):\n    {text}\n{body}"

@@ -1,4 +1,4 @@
-"""A program made ready for arrays: instances put in, logarithms of exponentials undone."""
+"""A program made ready for arrays: instances put in, logarithms of exponentials undone, stable forms."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from kb.index import build
 from kb.index.affine import Index, Poly
 from kb.index.nodes import Expr, Fn, Read
 from kb.index.program import AnyStep, Program, Step
+from kb.lowering.stable import stable
 
 
 def prepared(steps: Iterable[AnyStep], program: Program, wanted: set[str]) -> list[AnyStep]:
@@ -22,7 +23,7 @@ def prepared(steps: Iterable[AnyStep], program: Program, wanted: set[str]) -> li
     made: list[AnyStep] = []
     for step in steps:
         if isinstance(step, Step):
-            expr = _without_logs(expanded(step.expr, program), exponents)
+            expr = stable(_without_logs(expanded(step.expr, program), exponents))
             step = replace(step, expr=expr)
             if step.is_plain and step.loop is None and isinstance(expr, Fn) and expr.name == "exp":
                 exponents[step.name] = step
