@@ -1,76 +1,163 @@
-"""Entries by words, forgiving typing errors."""
+"""Entries by words: names, symbols, framework functions, topics and text, forgiving typing errors.
+
+Every piece of a query must be answered. It counts for what it is found in: a word of a name more
+than its beginning, that more than a framework's function, then symbols, topics and tags,
+references, text. Only a piece that nothing answers is taken for a typing error.
+"""
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from kb.model import Entry
+from kb.search_card import FILLERS, MISSPELT, TEXT, WHOLE, Card, Wanted
+from kb.search_words import (
+    camel_words,
+    distance,
+    errors_allowed,
+    is_symbolic,
+    parted,
+    stem,
+    symbol_key,
+    words_of,
+)
 
-# What a word is worth where it is found.
-_ID, _NAME, _ALIAS, _TAG, _FRAMEWORK, _SYMBOL, _TEXT = 10.0, 8.0, 8.0, 4.0, 4.0, 3.0, 1.0
-_CLOSE = 0.75
-_TYPO = 0.6  # a near miss counts less than a hit
+# How code is used to calling its libraries.
+_IMPORTS = {"F": "torch.nn.functional", "tf": "tensorflow", "np": "numpy", "jnp": "jax.numpy", "pytorch": "torch"}
+_CODE = 2.5  # how much surer a function is meant by torch.relu or MSELoss than by a plain word
 
 
 def search(entries: Iterable[Entry], words: Sequence[str]) -> list[tuple[float, Entry]]:
     """Entries that answer every word, the best first; equally good ones keep their order."""
-    wanted = [part for word in words for part in _split(word)]
-    found = [(score, entry) for entry in entries if (score := _score(entry, wanted))]
-    return sorted(found, key=lambda pair: -pair[0])
+    cards = [Card(entry) for entry in entries]
+    known = _known(cards)
+    pieces = _pieces(words, known)
+    found = _answers(pieces, cards)
+    if not found:
+        # A blank too many, a word that stands nowhere and is misspelt, or several that do not stand together.
+        for n, (a, b) in enumerate(pairwise(pieces)):
+            found = found or _answers([*pieces[:n], _Piece(a.text + b.text, known), *pieces[n + 2 :]], cards)
+        lost = [piece for piece in pieces if not any(map(piece.worth, cards))]
+        for misspelt in (lost, pieces):
+            if misspelt and not found:
+                _forgive(misspelt, cards, known)
+                found = _answers(pieces, cards)
+    return found
 
 
-def _score(entry: Entry, wanted: Sequence[str]) -> float:
-    fields = list(_fields(entry))
+def _answers(pieces: Sequence[_Piece], cards: Sequence[Card]) -> list[tuple[float, Entry]]:
+    """The entries that answer every piece, the best first, without weak answers where there are good ones."""
+    whole = "".join(piece.squashed for piece in pieces)
+    wanted = {word for piece in pieces for words in (piece.near or [frozenset(piece.stems)]) for word in words}
+    ranked = []
+    for number, card in enumerate(cards):
+        row = [piece.worth(card) for piece in pieces]
+        if all(row):
+            score = sum(row) + (WHOLE if whole in card.squashed else 0.0)
+            ranked.append((score, card.likeness(wanted), -number, min(row)))
+    ranked.sort(reverse=True)
+    good = [item for item in ranked if item[-1] >= TEXT]
+    return [(item[0], cards[-item[2]].entry) for item in good or ranked]
+
+
+def partly(entries: Iterable[Entry], words: Sequence[str], count: int = 3) -> list[str]:
+    """The ids of entries that answer most of several words, for somebody whose search found nothing."""
+    cards = [Card(entry) for entry in entries]
+    pieces = _pieces(words, _known(cards))
+    rows = [(card.entry.id, [piece.worth(card) for piece in pieces]) for card in cards]
+    rows.sort(key=lambda row: (-sum(map(bool, row[1])), -sum(row[1])))
+    return [entry_id for entry_id, row in rows if any(row)][:count]
+
+
+def _known(cards: Iterable[Card]) -> dict[str, str]:
+    """The words of all names, tags, functions and references as they are written, with their stems."""
+    known: dict[str, str] = {}
+    for card in cards:
+        known.update(card.written)
+    return known
+
+
+def _pieces(words: Sequence[str], known: Mapping[str, str]) -> list[_Piece]:
+    written = [part for word in words for part in parted(word)]
+    kept = [part for part in written if part.lower() not in FILLERS] or written
+    return [piece for piece in [_Piece(part, known) for part in kept] if piece.words or piece.symbol[0]]
+
+
+class _Piece:
+    """What stands between two blanks of a query, in every way in which it may be meant."""
+
+    def __init__(self, text: str, known: Mapping[str, str]) -> None:
+        self.text = text
+        self.symbol = symbol_key(text)
+        self.symbolic = is_symbolic(text)
+        self.words = words_of(text)
+        if self.symbolic and len("".join(self.words)) < 2:
+            self.words = ()  # an accented letter is no word
+        self.stems = tuple(map(stem, self.words))
+        self.wanted = [Wanted(word, known) for word in self.words]
+        self.squashed = "".join(self.stems)
+        *path, leaf = text.strip(".").split(".")
+        camel = camel_words(leaf)
+        self.is_code = bool(path) or camel != self.words
+        self.camel = camel if self.is_code else ()
+        self.wanted_camel = [Wanted(word, known) for word in self.camel]
+        modules = [part for name in path for part in _IMPORTS.get(name, name).lower().split(".")]
+        self.modules, self.leaf = tuple(modules), "".join(words_of(leaf))
+        self.identifier = text.lower().removeprefix("arxiv:").removeprefix("https://").removeprefix("doi.org/")
+        self.near: list[frozenset[str]] = []  # of a misspelt piece, for each word those that it may be
+
+    def worth(self, card: Card) -> float:
+        """How well an entry answers; 0 where it does not."""
+        if self.near:
+            found = [max([card.plain(other) for other in others], default=0.0) for others in self.near]
+            return MISSPELT * sum(found) if all(found) else 0.0
+        best = card.symbol(*self.symbol, sure=self.symbolic)
+        if self.is_code:
+            function = card.function(self.modules, self.leaf)
+            best = max(best, function * _CODE * len(self.camel))
+            if len(self.camel) > 1 or not self.modules:  # the one word of torch.relu means that function
+                best = max(best, _all(card, self.wanted_camel))
+        elif self.leaf:
+            best = max(best, card.function((), self.leaf) * len(self.words))
+        if self.identifier in card.identifiers:
+            return WHOLE
+        return max(best, _all(card, self.wanted), card.run(self.squashed) * len(self.words))
+
+
+def _all(card: Card, words: Sequence[Wanted]) -> float:
+    """All words together; nothing where one is missing."""
     total = 0.0
-    for word in wanted:
-        best = max((worth * _match(word, text) for worth, text in fields), default=0.0)
-        if not best:
+    for word in words:
+        found = card.word(word)
+        if not found:
             return 0.0
-        total += best
+        total += found
     return total
 
 
-def _fields(entry: Entry) -> Iterable[tuple[float, str]]:
-    yield _ID, entry.id
-    yield _NAME, entry.name
-    for alias in entry.aliases:
-        yield _ALIAS, alias
-    yield _TAG, entry.topic
-    for tag in entry.tags:
-        yield _TAG, tag
-    for framework, path in entry.frameworks:
-        yield _FRAMEWORK, f"{framework} {path}"
-    for symbol in entry.symbols:
-        yield _SYMBOL, symbol.name
-        yield _TEXT, symbol.about
-    for text in (entry.about, *entry.notes, *(r.title for r in entry.references)):
-        yield _TEXT, text
+def _forgive(pieces: Sequence[_Piece], cards: Sequence[Card], known: Mapping[str, str]) -> None:
+    """For every piece the words of the catalogue that are nearest to it, those of its text if there are no others."""
+    names = {name: name for card in cards for name in card.squashed}
+    names.update(known)
+    said: dict[str, str] = {}
+    for piece in pieces:
+        words = piece.camel or piece.words
+        piece.near = [_nearest(word, names) for word in words]
+        if not all(piece.near):
+            said = said or {word: word for card in cards for word in words_of(card.text)}
+            piece.near = [near or _nearest(word, said) for near, word in zip(piece.near, words, strict=True)]
 
 
-def _match(word: str, text: str) -> float:
-    """1 for a whole word, less for a part of one or a near miss, 0 for nothing."""
-    parts = _split(text)
-    if word in parts:
-        return 1.0
-    if len(word) > 2 and any(p.startswith(word) for p in parts):
-        return 0.9
-    if len(word) > 3 and word in text.lower():
-        return 0.8
-    if len(word) < 4:
-        return 0.0
-    near = max((_likeness(word, p) for p in parts if abs(len(p) - len(word)) <= 2), default=0.0)
-    return near * _TYPO if near >= _CLOSE else 0.0
-
-
-@cache
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"[^\W_]+", text.lower()))
-
-
-@cache
-def _likeness(word: str, other: str) -> float:
-    matcher = difflib.SequenceMatcher(None, word, other)
-    return matcher.ratio() if matcher.quick_ratio() >= _CLOSE else 0.0
+def _nearest(word: str, known: Mapping[str, str]) -> frozenset[str]:
+    """Of the known words with the fewest errors between them and this one what they are kept as."""
+    limit = errors_allowed(word)
+    letters = set(word)
+    found: list[tuple[int, str]] = []
+    for other, kept in known.items():
+        if abs(len(other) - len(word)) <= limit and len(letters.symmetric_difference(other)) <= 2 * limit:
+            errors = distance(word, other, limit)
+            if errors <= limit:
+                found.append((errors, kept))
+                limit = errors
+    return frozenset(kept for errors, kept in found if errors == limit)
