@@ -127,13 +127,16 @@ def shipped_path() -> Path:
     """
     from pathlib import Path
 
+    return Path(_shipped())
+
+
+def _shipped() -> str:
     # The package's own folder, as importlib.resources would find it, without that module's long start.
-    places = [Path(_HERE) / NAME, Path(_HERE).parent / NAME]
+    places = [os.path.join(folder, NAME) for folder in (_HERE, os.path.dirname(_HERE))]
     for candidate in places:
-        if candidate.is_file():
+        if os.path.isfile(candidate):
             return candidate
-    named = " nor at ".join(str(p) for p in places)
-    raise CatalogueError([Fault(f"the shipped catalogue is neither at {named}; install eqkb again")])
+    raise CatalogueError([Fault(f"the shipped catalogue is neither at {' nor at '.join(places)}; install eqkb again")])
 
 
 def read_file(path: StrPath) -> CatalogueFile:
@@ -164,7 +167,7 @@ def structural_faults(
     the faults of their formulas; they are None where a file could not be read at all. Raises
     CatalogueError only if there is no shipped catalogue.
     """
-    base = os.fspath(shipped if shipped is not None else shipped_path())
+    base = os.fspath(shipped if shipped is not None else _shipped())
     files: list[CatalogueFile] = []
     faults: list[Fault] = []
     broken: set[str] = set()

@@ -35,12 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: list[str]) -> int:
     from kb.cli.arguments import parse_arguments
+    from kb.cli.terminal import force_colour
 
     try:
         options = parse_arguments(given)
         if isinstance(options, int):
             return options
         _use_utf8()
+        force_colour(getattr(options, "color", None))
         code: int = options.run(options)
         return code
     except CatalogueError as error:

@@ -7,9 +7,12 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
+from kb.cli.terminal import width
 from kb.errors import nearest
 
 FORMS = ("partial", "jacobian", "vjp", "jvp", "hessian")
+COMMANDS = ("list", "search", "show", "latex", "diff", "derive", "code", "cheatsheet", "check", "validate", "build")
+_PAINTED = ("list", "search", "show", "check")
 KINDS = ("definition", "update", "identity", "derivative", "objective")
 # What may follow as a separate word although it begins with '-'.
 _TEXT_OPTIONS = ("--expr", "--symbols")
@@ -54,9 +57,10 @@ class _Parser(argparse.ArgumentParser):
 
 def parse_arguments(given: list[str]) -> argparse.Namespace | int:
     """The options, with the command to run under ``run``; an exit code where nothing is left to do."""
-    parser = _parser()
+    words = _joined(given)
+    parser = _parser(_named_command(words))
     try:
-        options = parser.parse_args(_joined(given))
+        options = parser.parse_args(words)
     except _Refused:
         return 2
     except SystemExit as done:
@@ -79,6 +83,19 @@ def _joined(given: Iterable[str]) -> list[str]:
     return words
 
 
+def _named_command(words: Iterable[str]) -> str | None:
+    """The word that must be the command; None where help on all of them may be wanted."""
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("-"):
+            return word
+        if word == "--catalogue":
+            next(rest, None)
+        elif not word.startswith("--catalogue="):
+            return None
+    return None
+
+
 def _lazy(module: str, name: str) -> Command:
     """A command whose module is loaded when it runs."""
 
@@ -99,17 +116,49 @@ class _Version(argparse.Action):
         raise SystemExit(0)
 
 
-def _parser() -> argparse.ArgumentParser:
+class _Help(argparse.HelpFormatter):
+    """Help as wide as everything else; argparse would load much to find out the width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=width() - 2)
+
+
+class _Commands:
+    """The commands, or the one that is wanted: to describe all of them takes longer than to run some."""
+
+    def __init__(self, parser: argparse.ArgumentParser, wanted: str | None) -> None:
+        self._all = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser, prog=parser.prog)
+        self._wanted = wanted
+
+    def add(self, name: str, about: str) -> Any:
+        """A parser for the command; something that ignores everything for a command that is not wanted."""
+        if self._wanted in (None, name):
+            return self._all.add_parser(name, help=about, description=about, allow_abbrev=False, formatter_class=_Help)
+        return _Ignored()
+
+
+class _Ignored:
+    def add_argument(self, *_: Any, **__: Any) -> None:
+        """Nothing."""
+
+    def set_defaults(self, **_: Any) -> None:
+        """Nothing."""
+
+
+def _parser(wanted: str | None = None) -> argparse.ArgumentParser:
+    """The parser of all commands, or of one; of all if there is none of that name."""
+    wanted = wanted if wanted in COMMANDS else None
     parser = _Parser(
         prog="eqkb",
         description="A symbolic equation knowledge base for deep learning.",
         epilog="'eqkb COMMAND --help' describes one command. Exit codes: 0 ok, 1 a check failed, 2 wrong usage, "
         "malformed catalogue or not differentiable, 3 no such entry or symbol, 130 interrupted.",
         allow_abbrev=False,
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     _add_catalogue(parser, "before")
-    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
+    commands = _Commands(parser, wanted)
     _reading(commands)
     _formulas(commands)
     _working(commands)
@@ -126,26 +175,39 @@ def _add_catalogue(parser: argparse.ArgumentParser, dest: str) -> None:
     )
 
 
-def _command(commands: Any, name: str, module: str, about: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
+def _command(commands: _Commands, name: str, module: str, about: str) -> Any:
+    parser = commands.add(name, about)
     parser.set_defaults(run=_lazy(module, f"{name}_command"))
     _add_catalogue(parser, "after")
     if name in _JSON:
         parser.add_argument("--json", action="store_true", help=f"print JSON: {_JSON[name]}")
+    if name in _PAINTED:
+        parser.add_argument(
+            "--color",
+            action=argparse.BooleanOptionalAction,
+            help="colours, or none; without either, on a terminal only (see NO_COLOR and FORCE_COLOR)",
+        )
     return parser
 
 
-def _reading(commands: Any) -> None:
+def _reading(commands: _Commands) -> None:
     one = _command(commands, "list", "read", "one line per entry")
     one.add_argument("--topic", metavar="T", help="entries of this topic only")
     one.add_argument("--kind", metavar="K", choices=KINDS, help=f"entries of this kind only: {', '.join(KINDS)}")
-    one = _command(commands, "search", "read", "entries by name, alias, symbol, topic or text; forgives typing errors")
-    one.add_argument("words", metavar="WORDS", nargs="+")
+    one = _command(
+        commands, "search", "read", "entries by name, symbol, function, topic or text; forgives typing errors"
+    )
+    one.add_argument(
+        "words",
+        metavar="WORDS",
+        nargs="+",
+        help="all must match: names, symbols (σ, \\sigma, beta_1), functions (nn.Linear), tags, text, authors, years",
+    )
     one = _command(commands, "show", "read", "a whole entry: formula, symbols, derivatives, evidence, references")
     one.add_argument("id", metavar="ID")
 
 
-def _formulas(commands: Any) -> None:
+def _formulas(commands: _Commands) -> None:
     one = _command(commands, "latex", "formulas", "LaTeX of an entry, or of one of its derivatives")
     one.add_argument("id", metavar="ID")
     _add_derivative(one)
@@ -164,7 +226,7 @@ def _formulas(commands: Any) -> None:
     one.add_argument("--backward", action="store_true", help="with the backward pass")
 
 
-def _add_subject(parser: argparse.ArgumentParser) -> None:
+def _add_subject(parser: Any) -> None:
     parser.add_argument("id", metavar="ID", nargs="?")
     parser.add_argument(
         "--expr", metavar="TEXT", help="an expression instead of an entry; ';' separates steps, '-' reads stdin"
@@ -176,7 +238,7 @@ def _add_subject(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_derivative(parser: argparse.ArgumentParser) -> None:
+def _add_derivative(parser: Any) -> None:
     parser.add_argument(
         "--wrt", metavar="SYMBOL", action="append", help="differentiate by this symbol (vjp and jvp: by several)"
     )
@@ -185,7 +247,7 @@ def _add_derivative(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _working(commands: Any) -> None:
+def _working(commands: _Commands) -> None:
     one = _command(commands, "cheatsheet", "work", "a cheat sheet of the selected entries")
     one.add_argument("ids", metavar="ID", nargs="*")
     one.add_argument("--topic", metavar="T", action="append", help="entries of this topic (may be given several times)")

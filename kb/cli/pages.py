@@ -19,23 +19,27 @@ from kb.errors import EqkbError
 
 if TYPE_CHECKING:
     from kb.equation import Equation
+    from kb.model import Symbol
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _FIELDS = {
-    "text": str,
+    "text": list,
     "symbols": dict,
     "claims": list,
     "requires": list,
     "kinks": list,
     "derivatives": dict,
     "evidence": list,
+    "uses": list,
+    "used_by": list,
 }
 
 
 def rendered(catalogue: Catalogue, entry_id: str) -> dict[str, Any]:
     """The formulas of an entry by what they are: text, symbols, claims, requires, kinks, derivatives.
 
-    ``evidence`` is a verdict and a summary, empty where nothing has been checked. Raises
+    A symbol is its glyph, its instance and its sizes. ``evidence`` is a verdict and a summary, empty
+    where nothing has been checked; ``uses`` and ``used_by`` are ids of entries. Raises
     CatalogueError where the formulas have faults.
     """
     store = _Store.of(catalogue)
@@ -44,7 +48,7 @@ def rendered(catalogue: Catalogue, entry_id: str) -> dict[str, Any]:
     checked = _evidence_digest(entry_id)
     if _is_whole(found) and found["evidence"][0] == checked:
         return found | {"evidence": found["evidence"][1:]}
-    made = _render(catalogue[entry_id])
+    made = _render(catalogue, entry_id)
     shown = [*made["evidence"]]
     made["evidence"] = [checked, *shown]
     if store:
@@ -74,27 +78,37 @@ def _cache(name: str) -> str | None:
     return os.path.join(home, "eqkb", name) if os.path.isabs(home) else None
 
 
-def _render(equation: Equation) -> dict[str, Any]:
+def _render(catalogue: Catalogue, entry_id: str) -> dict[str, Any]:
+    equation = catalogue[entry_id]
     entry = equation.entry
     return {
-        "text": equation.text(),
-        "symbols": {s.name: equation.symbols[s.name].text for s in entry.symbols},
+        "text": equation.text().splitlines(),
+        "symbols": {s.name: _symbol(equation, s) for s in entry.symbols},
         "claims": [equation.formula_text(c.text) for c in entry.claims],
         "requires": [equation.formula_text(t) for t in entry.requires],
         "kinks": [equation.formula_text(t) for t in entry.kinks],
         "derivatives": {name: _derivative(equation, name) for name in entry.differentiate},
         "evidence": _evidence(equation),
+        "uses": list(catalogue.programs.callees(entry_id)),
+        "used_by": [other for other in catalogue.records if entry_id in catalogue.programs.callees(other)],
     }
+
+
+def _symbol(equation: Equation, symbol: Symbol) -> list[str]:
+    instance = symbol.instance or ""
+    if not instance.isidentifier() and instance:
+        instance = equation.formula_text(instance)
+    return [equation.symbols[symbol.name].text, instance, *map(equation.formula_text, symbol.shape)]
 
 
 def _derivative(equation: Equation, name: str) -> list[str]:
     """The statements of a partial derivative, without its shapes and without the definition again."""
     try:
-        _, *lines = equation.derivative(name).text().splitlines()
+        lines = equation.derivative(name).text().splitlines()
     except EqkbError as error:
         return [str(error)]
     end = lines.index("where") if "where" in lines else len(lines)
-    return lines[:end]
+    return [line.removeprefix("  ") for line in lines[:end] if line.startswith("  ")]
 
 
 def _evidence(equation: Equation) -> list[str]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from kb.catalogue import Catalogue, load_catalogue
-from kb.cli.terminal import columns_of, harmless, pad, paint, print_json, shorten, table, width, wrap
+from kb.cli.terminal import columns_of, harmless, on_terminal, pad, paint, print_json, shorten, width
 from kb.errors import NotFound, nearest
-from kb.model import Entry, Symbol
+from kb.model import Entry
 
 if TYPE_CHECKING:
     from kb.equation import Equation
 
-_ALL_SHOWN = 12
+_ALL = "; 'eqkb list' shows all entries"
+_LIST = 240  # columns at most
+_LEAST_NAME = 20  # columns; a narrower terminal shows fewer columns before the name
 
 
 def catalogue_of(options: argparse.Namespace) -> Catalogue:
@@ -47,24 +49,48 @@ def search_command(options: argparse.Namespace) -> int:
     from kb.search import search
 
     catalogue = catalogue_of(options)
-    found = search((catalogue.entry(i) for i in catalogue), options.words)
+    entries = [catalogue.entry(i) for i in catalogue]
+    found = [entry for _, entry in search(entries, options.words)]
     if not found and not options.json:
-        raise NotFound(f"nothing is like {' '.join(options.words)[:60]!r}; 'eqkb list' shows all entries")
-    _print_entries([entry for _, entry in found], options.json)
+        raise NotFound(_nothing_found(entries, options.words))
+    _print_entries(found, options.json)
     return 0
 
 
+def _nothing_found(entries: Sequence[Entry], words: Sequence[str]) -> str:
+    from kb.search import partly
+
+    text = " ".join(words)
+    hint = nearest("_".join(text.lower().split())[:60], [name for e in entries for name in (e.id, *e.aliases)])
+    some = partly(entries, words) if len(text.split()) > 1 and not hint else []
+    hint = f"; some of it is in {', '.join(some)}" if some else hint
+    return f"nothing is like {text[:60]!r}{hint or _ALL}"
+
+
 def _print_entries(entries: Sequence[Entry], as_json: bool) -> None:
+    """One line for each; a terminal too narrow for all columns shows the id and as much of the name as fits."""
     if as_json:
         print_json([summary(e) for e in entries])
         return
-    widest = max((len(e.id) for e in entries), default=0)
-    kind = max((len(e.kind) for e in entries), default=0)
-    topic = max((len(e.topic) for e in entries), default=0)
-    for e in entries:
-        head = f"{paint(pad(e.id, widest), 'bold')}  {pad(e.kind, kind)}  {pad(e.topic, topic)}  "
-        room = width() - widest - kind - topic - 6
-        print(head + (shorten(harmless(e.name), room) if room > 10 else harmless(e.name)))
+    sizes = [max((columns_of(text) for text in column), default=0) for column in zip(*map(_row, entries), strict=True)]
+    columns = [0, 1, 2]
+    for less in ([0, 1, 2], [0, 2], [0]):
+        columns = less
+        room = width(_LIST) - sum(sizes[n] + 2 for n in columns)
+        if room >= _LEAST_NAME:
+            break
+    for entry in entries:
+        row = _row(entry)
+        first, *others = [pad(row[n], sizes[n]) for n in columns]
+        line = "  ".join([paint(first, "bold"), *(paint(cell, "dim") for cell in others)])
+        name = harmless(entry.name)
+        if on_terminal():
+            name = shorten(name, room) if room > 3 else ""
+        print(f"{line}  {name}" if name else line.rstrip())
+
+
+def _row(entry: Entry) -> tuple[str, str, str]:
+    return entry.id, entry.kind, entry.topic
 
 
 def summary(entry: Entry) -> dict[str, Any]:
@@ -90,91 +116,16 @@ def show_command(options: argparse.Namespace) -> int:
         print_json(full(catalogue[options.id]))
         return 0
     from kb.cli.pages import rendered
+    from kb.cli.show import page
 
     entry = catalogue.entry(options.id)
     print("\n".join(page(entry, rendered(catalogue, entry.id))))
     return 0
 
 
-def page(entry: Entry, formulas: Mapping[str, Any]) -> list[str]:
-    """The whole entry for a terminal; ``formulas`` as in ``pages.rendered``."""
-    lines = [f"{paint(harmless(entry.name), 'bold')}  {paint(f'{entry.id} · {entry.kind} · {entry.topic}', 'dim')}"]
-    lines += wrap(harmless(entry.about))
-    lines += ["", *(f"    {line}" for line in formulas["text"].splitlines())]
-    lines += _section("Symbols", table(_symbol_row(s, formulas["symbols"][s.name]) for s in entry.symbols))
-    lines += _section("Claims", _claims(entry, formulas["claims"]))
-    if entry.requires or entry.kinks:
-        conditions = [("requires", t) for t in formulas["requires"]]
-        lines += _section("Conditions", table([*conditions, *(("kink", t) for t in formulas["kinks"])]))
-    lines += _section("Derivatives", _derivatives(entry, formulas["derivatives"]))
-    lines += _section("Evidence", ["  " + evidence_line(entry, formulas["evidence"])])
-    lines += _section("Notes", [line for note in entry.notes for line in wrap(f"- {harmless(note)}", hanging="    ")])
-    lines += _section("Elsewhere", table((name, harmless(path)) for name, path in entry.frameworks))
-    others = [("aliases", entry.aliases), ("tags", entry.tags), ("related", entry.related)]
-    lines += _section("See also", table((what, ", ".join(map(harmless, words))) for what, words in others if words))
-    lines += _section(
-        "References", [line for r in entry.references for line in wrap(f"- {_reference(r)}", hanging="    ")]
-    )
-    return lines
-
-
-def _section(title: str, lines: Iterable[str]) -> list[str]:
-    lines = list(lines)
-    return ["", paint(title, "bold"), *lines] if lines else []
-
-
-def _symbol_row(symbol: Symbol, glyph: str) -> tuple[str, str, str, str]:
-    shape = f"[{', '.join(symbol.shape)}]" if symbol.shape else ""
-    what = {"label": f"label of {symbol.classes}", "real": symbol.domain}.get(symbol.kind, symbol.kind)
-    if symbol.instance is not None:
-        what += f" {symbol.instance}"
-    role = "" if symbol.role == "input" else symbol.role
-    default = f"default {symbol.default}" if symbol.default is not None else ""
-    name = symbol.name if glyph == symbol.name else f"{symbol.name} ({glyph})"
-    about = ", ".join(t for t in (role, default, harmless(symbol.about)) if t)
-    return f"{name} : {shape}" if shape else name, what, "", about
-
-
-def _claims(entry: Entry, formulas: Sequence[str]) -> list[str]:
-    rows = []
-    for claim, formula in zip(entry.claims, formulas, strict=True):
-        about = f"   ({harmless(claim.about)})" if claim.about else ""
-        refuted = "refuted: " if claim.refuted else ""
-        rows.append((claim.name, f"{refuted}{formula}{about}"))
-    widest = max((columns_of(name) for name, _ in rows), default=0)
-    return [f"  {pad(name, widest)}  {text}" for name, text in rows]
-
-
-def _derivatives(entry: Entry, formulas: Mapping[str, Sequence[str]]) -> list[str]:
-    """The declared derivatives, and how to get the others."""
-    lines = [line for shown in formulas.values() for line in shown]
-    if lines:
-        first = entry.differentiate[0]
-        lines.append(
-            f"  'eqkb diff {entry.id} --wrt {first} --form vjp' and 'eqkb code {entry.id} --backward' give more"
-        )
-    return lines
-
-
-def evidence_line(entry: Entry, found: Sequence[str]) -> str:
-    """What an earlier check found, or ``not checked``."""
-    if not found:
-        return f"not checked; 'eqkb check {entry.id}' gathers it"
-    verdict, summary_text = found
-    return paint(summary_text, {"verified": "green", "refuted": "red"}.get(verdict, "yellow"))
-
-
 def stored_evidence(equation: Equation) -> Any:
     """Evidence of an earlier check that still holds; None where there is none."""
     return equation.stored_evidence()
-
-
-def _reference(reference: Any) -> str:
-    authors = ", ".join(reference.authors[:_ALL_SHOWN])
-    parts = [authors, f"{reference.title}", reference.venue, str(reference.year or "")]
-    where = reference.url or (f"https://doi.org/{reference.doi}" if reference.doi else "")
-    where = where or (f"https://arxiv.org/abs/{reference.arxiv}" if reference.arxiv else "")
-    return harmless(". ".join(p for p in [*parts, where] if p))
 
 
 def full(equation: Equation) -> dict[str, Any]:

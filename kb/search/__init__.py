@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from kb.model import Entry
-from kb.search_card import FILLERS, MISSPELT, TEXT, WHOLE, Card, Wanted
-from kb.search_words import (
+from kb.search.card import FILLERS, MISSPELT, TEXT, WHOLE, Card, Wanted
+from kb.search.words import (
     camel_words,
     distance,
     errors_allowed,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from kb.model import Entry, Reference
-from kb.search_words import fold, root, stem, symbol_key, words_of
+from kb.search.words import fold, root, stem, symbol_key, words_of
 
 WHOLE, TEXT, INSIDE = 100.0, 1.0, 0.5
 _SURE, _NAME, _BEGINNING, _FUNCTION, _SYMBOL, _TAG, _REFERENCE = 15.0, 10.0, 7.0, 6.0, 5.0, 4.0, 3.0

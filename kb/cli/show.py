@@ -1,0 +1,141 @@
+"""The page of an entry in a terminal of any width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kb.cli.breaking import formula_lines
+from kb.cli.terminal import columns_of, harmless, pad, paint, table, width, wrap
+from kb.model import Entry, Reference, Symbol
+
+_FORMULAS = 200  # columns at most, more than for sentences
+_ALL_SHOWN = 12
+_VERDICTS = {"verified": "green", "refuted": "red"}
+
+
+def page(entry: Entry, formulas: Mapping[str, Any]) -> list[str]:
+    """The whole entry for a terminal; ``formulas`` as in ``pages.rendered``."""
+    more = [
+        ("aliases", entry.aliases),
+        ("tags", entry.tags),
+        ("related", entry.related),
+        ("uses", formulas["uses"]),
+        ("used by", formulas["used_by"]),
+    ]
+    references = [line for r in entry.references for line in _item(reference_text(r))]
+    return [
+        *_title(entry),
+        *wrap(harmless(entry.about)),
+        "",
+        *(line for text in formulas["text"] for line in _formula(text, "    ")),
+        *_section("Symbols", table(_symbol(s, *formulas["symbols"][s.name]) for s in entry.symbols)),
+        *_section("Conditions", _conditions(formulas)),
+        *_section("Derivatives", _derivatives(entry, formulas["derivatives"])),
+        *_section("Claims", _claims(entry, formulas["claims"])),
+        *_section("Evidence", _evidence(entry, formulas["evidence"])),
+        *_section("Notes", (line for note in entry.notes for line in _item(harmless(note)))),
+        *_section("See also", table((what, ", ".join(map(harmless, words))) for what, words in more if words)),
+        *_section("Frameworks", table((name, harmless(path)) for name, path in entry.frameworks)),
+        *_section("References", references),
+    ]
+
+
+def _title(entry: Entry) -> list[str]:
+    name, rest = harmless(entry.name), f"{entry.id} · {entry.kind} · {entry.topic}"
+    if columns_of(name) + 2 + columns_of(rest) <= width():
+        return [f"{paint(name, 'bold')}  {paint(rest, 'dim')}"]
+    return [
+        *(paint(line, "bold") for line in wrap(name, "", "  ")),
+        *(f"  {paint(line.strip(), 'dim')}" for line in wrap(rest, "  ", "  ")),
+    ]
+
+
+def _section(title: str, lines: Iterable[str]) -> list[str]:
+    lines = list(lines)
+    return ["", paint(title, "bold"), *lines] if lines else []
+
+
+def _item(text: str) -> list[str]:
+    return wrap(f"- {text}", hanging="    ")
+
+
+def _formula(text: str, indent: str) -> list[str]:
+    own = text[: len(text) - len(text.lstrip(" "))]
+    room = width(_FORMULAS) - len(indent) - len(own)
+    return [f"{indent}{own}{line}" for line in formula_lines(text.strip(" "), room)]
+
+
+def _named(rows: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Formulas with their names before them and, in the next line, what is said about them.
+
+    Where the names take too much of the room they stand above.
+    """
+    widest = max((columns_of(name) for name, _, _ in rows), default=0)
+    beside = widest <= width() // 4
+    lines = []
+    for name, formula, about in rows:
+        indent = " " * (widest + 4 if beside else 6)
+        first, *rest = _formula(formula, indent)
+        lines += [f"  {pad(name, widest)}  {first.strip()}"] if beside else [f"  {name}", first]
+        lines += rest
+        lines += [paint(line, "dim") for line in wrap(f"({about})", indent)] if about else []
+    return lines
+
+
+def _symbol(symbol: Symbol, glyph: str, instance: str, *sizes: str) -> tuple[str, str, str]:
+    shape = f" : [{', '.join(sizes)}]" if sizes else ""
+    what = {"label": f"label of {symbol.classes}", "real": symbol.domain.replace("_", " ")}.get(
+        symbol.kind, symbol.kind
+    )
+    role = "" if symbol.role == "input" else symbol.role
+    default = f"default {symbol.default}" if symbol.default is not None else ""
+    name = symbol.name if glyph == symbol.name else f"{symbol.name} ({glyph})"
+    about = ", ".join(t for t in (role, default, harmless(symbol.about)) if t)
+    return f"{name}{shape}", f"{what} {instance}".rstrip(), about
+
+
+def _conditions(formulas: Mapping[str, Any]) -> list[str]:
+    return _named(
+        [
+            *(("requires", text, "") for text in formulas["requires"]),
+            *(("kink", text, "") for text in formulas["kinks"]),
+        ]
+    )
+
+
+def _claims(entry: Entry, formulas: Sequence[str]) -> list[str]:
+    return _named(
+        [
+            (claim.name, f"refuted: {formula}" if claim.refuted else formula, harmless(claim.about))
+            for claim, formula in zip(entry.claims, formulas, strict=True)
+        ]
+    )
+
+
+def _derivatives(entry: Entry, formulas: Mapping[str, Sequence[str]]) -> list[str]:
+    """The declared derivatives, and how to get the others."""
+    lines = [line for shown in formulas.values() for text in shown for line in _formula(text, "  ")]
+    if lines:
+        first = entry.differentiate[0]
+        more = f"'eqkb diff {entry.id} --wrt {first} --form vjp' and 'eqkb code {entry.id} --backward' give more"
+        lines += [paint(line, "dim") for line in wrap(more)]
+    return lines
+
+
+def _evidence(entry: Entry, found: Sequence[str]) -> list[str]:
+    """What an earlier check found, or that there was none."""
+    if not found:
+        return wrap(f"not checked; 'eqkb check {entry.id}' gathers it")
+    verdict, summary = found
+    return [paint(line, _VERDICTS.get(verdict, "yellow")) for line in wrap(summary)]
+
+
+def reference_text(reference: Reference) -> str:
+    """A reference as one sentence."""
+    authors = ", ".join(reference.authors[:_ALL_SHOWN])
+    authors += " and others" if len(reference.authors) > _ALL_SHOWN else ""
+    where = reference.url or (f"https://doi.org/{reference.doi}" if reference.doi else "")
+    where = where or (f"https://arxiv.org/abs/{reference.arxiv}" if reference.arxiv else "")
+    parts = (authors, reference.title, reference.venue, str(reference.year or ""), where)
+    return harmless(". ".join(part for part in parts if part))
