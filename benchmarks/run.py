@@ -229,6 +229,7 @@ def measure_commands(repetitions: int) -> None:
     diff = [*eqkb, "diff", "scaled_dot_product_attention", "--wrt", "Q", "--form", "vjp"]
     click = [sys.executable, "-c", "import click"]
     lines = {"list": [*eqkb, "list"], "show softmax": [*eqkb, "show", "softmax"]}
+    lines["search sofmax"] = [*eqkb, "search", "sofmax"]
     lines |= {"validate": [*eqkb, "validate"], "diff of attention": diff}
     failed = False
     for name, line in ({"import click": click} | lines).items():  # this also fills the cache
@@ -243,10 +244,11 @@ def measure_commands(repetitions: int) -> None:
     def run(line: list[str]) -> Callable[[], Any]:
         return lambda: subprocess.run(line, cwd=ROOT, capture_output=True)
 
-    base, listing, show = interleaved([run(click), run(lines["list"]), run(lines["show softmax"])], repetitions)
+    started = ("list", "show softmax", "search sofmax")
+    base, *times = interleaved([run(click), *(run(lines[name]) for name in started)], repetitions)
     print(f"python -c 'import click'  {base * MILLI:7.1f} ms")
-    print(f"eqkb list, ratio          {verdict(listing / base, 1.8)}")
-    print(f"eqkb show softmax, ratio  {verdict(show / base, 1.8)}")
+    for name, seconds in zip(started, times, strict=True):
+        print(f"eqkb {name + ', ratio':20} {verdict(seconds / base, 1.8)}")
     validate, difference = interleaved([run(lines["validate"]), run(diff)], 3)
     print(f"eqkb validate, seconds    {verdict(validate, 0.5)}")
     print(f"eqkb diff, seconds        {verdict(difference, 1.0)}")

@@ -10,7 +10,7 @@ _RELATIONS, _SUMS, _PRODUCTS = "=←≥≤<>≠≈", "+−-", "/·⊙⊗×"
 _BOUND = ("Σ", "Π", "∫", "max_", "min_", "argmax", "argmin")
 _WORDS = ("if", "else", "otherwise", "and", "or", "with", "where")
 # What a line may begin with, the best first; what stands inside brackets comes after all of these.
-_RELATION, _WORD, _SUM, _AFTER_COMMA, _PRODUCT, _FACTOR, _AFTER_BOUND, _INSIDE = range(8)
+_AFTER_COMMA, _RELATION, _WORD, _SUM, _PRODUCT, _FACTOR, _AFTER_BOUND, _INSIDE = range(8)
 _Level = tuple[int, int]
 
 
@@ -55,11 +55,11 @@ def _places(text: str) -> Iterator[tuple[int, _Level]]:
     depth = 0
     token = 0  # where the word before a blank begins
     for at, character in enumerate(text[:-1]):
-        if character in "([{":
+        if character in "([{⌊⌈":
             depth += 1
             if character == "(" and at:
                 yield at + 1, (depth, _INSIDE)
-        elif character in ")]}":
+        elif character in ")]}⌋⌉":
             depth -= 1
         elif character == "·" and at and text[at - 1] != " ":
             yield at, (depth, _PRODUCT)
@@ -72,13 +72,13 @@ def _places(text: str) -> Iterator[tuple[int, _Level]]:
 
 def _kind(before: str, after: str) -> int | None:
     """What a line begins with that begins between two words; None where none may begin."""
-    if before in (*_RELATIONS, *_SUMS, *_PRODUCTS):
+    if before in (*_RELATIONS, *_SUMS, *_PRODUCTS, ":") or after == ":":
         return None
+    if before.endswith((",", ";")):
+        return _AFTER_COMMA
     for signs, kind in ((_RELATIONS, _RELATION), (_SUMS, _SUM), (_PRODUCTS, _PRODUCT)):
         if after in (*signs,):
             return kind
     if after in _WORDS:
         return _WORD
-    if before.endswith((",", ";")):
-        return _AFTER_COMMA
     return _AFTER_BOUND if before.startswith(_BOUND) else _FACTOR

@@ -72,13 +72,12 @@ def _print_entries(entries: Sequence[Entry], as_json: bool) -> None:
     if as_json:
         print_json([summary(e) for e in entries])
         return
-    sizes = [max((columns_of(text) for text in column), default=0) for column in zip(*map(_row, entries), strict=True)]
-    columns = [0, 1, 2]
-    for less in ([0, 1, 2], [0, 2], [0]):
-        columns = less
-        room = width(_LIST) - sum(sizes[n] + 2 for n in columns)
-        if room >= _LEAST_NAME:
-            break
+    if not entries:
+        return
+    sizes = [max(map(columns_of, column)) for column in zip(*map(_row, entries), strict=True)]
+    rooms = {columns: width(_LIST) - sum(sizes[n] + 2 for n in columns) for columns in ((0, 1, 2), (0, 2), (0,))}
+    columns = next((columns for columns, room in rooms.items() if room >= _LEAST_NAME), (0,))
+    room = rooms[columns]
     for entry in entries:
         row = _row(entry)
         first, *others = [pad(row[n], sizes[n]) for n in columns]
@@ -86,7 +85,7 @@ def _print_entries(entries: Sequence[Entry], as_json: bool) -> None:
         name = harmless(entry.name)
         if on_terminal():
             name = shorten(name, room) if room > 3 else ""
-        print(f"{line}  {name}" if name else line.rstrip())
+        print(f"{line}  {name}".rstrip())
 
 
 def _row(entry: Entry) -> tuple[str, str, str]:

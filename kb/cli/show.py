@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kb.cli.breaking import formula_lines
-from kb.cli.terminal import columns_of, harmless, pad, paint, table, width, wrap
+from kb.cli.terminal import columns_of, fill, harmless, pad, paint, width, wrap
 from kb.model import Entry, Reference, Symbol
 
 _FORMULAS = 200  # columns at most, more than for sentences
 _ALL_SHOWN = 12
+_CELL, _LEAST_LAST = 40, 24  # columns of a cell at most, and of the last one at least
 _VERDICTS = {"verified": "green", "refuted": "red"}
 
 
@@ -29,14 +30,14 @@ def page(entry: Entry, formulas: Mapping[str, Any]) -> list[str]:
         *wrap(harmless(entry.about)),
         "",
         *(line for text in formulas["text"] for line in _formula(text, "    ")),
-        *_section("Symbols", table(_symbol(s, *formulas["symbols"][s.name]) for s in entry.symbols)),
+        *_section("Symbols", _table(_symbol(s, *formulas["symbols"][s.name]) for s in entry.symbols)),
         *_section("Conditions", _conditions(formulas)),
         *_section("Derivatives", _derivatives(entry, formulas["derivatives"])),
         *_section("Claims", _claims(entry, formulas["claims"])),
         *_section("Evidence", _evidence(entry, formulas["evidence"])),
         *_section("Notes", (line for note in entry.notes for line in _item(harmless(note)))),
-        *_section("See also", table((what, ", ".join(map(harmless, words))) for what, words in more if words)),
-        *_section("Frameworks", table((name, harmless(path)) for name, path in entry.frameworks)),
+        *_section("See also", _table((what, ", ".join(map(harmless, words))) for what, words in more if words)),
+        *_section("Frameworks", _table((name, harmless(path)) for name, path in entry.frameworks)),
         *_section("References", references),
     ]
 
@@ -61,9 +62,44 @@ def _item(text: str) -> list[str]:
 
 
 def _formula(text: str, indent: str) -> list[str]:
+    """A formula; the remark that wide blanks part from it goes below where the line is too long."""
     own = text[: len(text) - len(text.lstrip(" "))]
     room = width(_FORMULAS) - len(indent) - len(own)
-    return [f"{indent}{own}{line}" for line in formula_lines(text.strip(" "), room)]
+    formula, blanks, remark = text.strip(" ").partition("    ")
+    if columns_of(formula + blanks + remark) <= room:
+        return [indent + text]
+    below = fill(remark.strip(), room - 4) if remark else []
+    return [f"{indent}{own}{line}" for line in [*formula_lines(formula, room), *(f"    {line}" for line in below)]]
+
+
+def _table(rows: Iterable[Sequence[str]], indent: str = "  ", most: int = _CELL) -> list[str]:
+    """Rows with their columns aligned; the last column is wrapped under itself.
+
+    A first cell of more than ``most`` columns does not widen its column: the next cell goes to a
+    new line. Where little room is left for the last column it goes below the others.
+    """
+    listed = [list(row) for row in rows]
+    if not listed:
+        return []
+    most = min(most, width() // 2)
+    columns = range(len(listed[0]) - 1)
+    sizes = [max([c for row in listed if (c := columns_of(row[n])) <= most], default=0) for n in columns]
+    head = len(indent) + sum(sizes) + 2 * len(sizes)
+    lines: list[str] = []
+    for row in listed:
+        cells = [pad(cell, size) for cell, size in zip(row, sizes, strict=False)]
+        last = fill(row[-1], width() - head)
+        longest = max(map(columns_of, row[-1].split()), default=0)
+        if width() - head < _LEAST_LAST or longest > width() - head:
+            lines += _formula(", ".join(cell for cell in row[:-1] if cell), indent)
+            lines += wrap(row[-1], indent + "    ") if row[-1] else []
+            continue
+        if columns_of(row[0]) > sizes[0]:
+            lines += _formula(row[0], indent)
+            cells[0] = " " * sizes[0]
+        lines.append((indent + "  ".join([*cells, last[0]])).rstrip())
+        lines += [" " * head + text for text in last[1:]]
+    return lines
 
 
 def _named(rows: Sequence[tuple[str, str, str]]) -> list[str]:

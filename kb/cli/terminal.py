@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
 _USUAL, _PROSE, _NARROW = 100, 120, 20
 _CODES = {"bold": "1", "dim": "2", "green": "32", "red": "31", "yellow": "33"}
-_LEAST_LAST = 24  # a last column narrower than this goes below the others
 _forced: bool | None = None
 
 
@@ -93,18 +91,16 @@ def fill(text: str, room: int, further: int | None = None) -> list[str]:
     """The words of a text on lines of ``room`` columns; of ``further`` columns after the first."""
     lines = [""]
     for word in text.split():
-        space = room if len(lines) == 1 or further is None else further
-        if lines[-1] and columns_of(lines[-1]) + 1 + columns_of(word) <= space:
+        if lines[-1] and columns_of(lines[-1]) + 1 + columns_of(word) <= room:
             lines[-1] += f" {word}"
             continue
         if lines[-1]:
             lines.append("")
-            space = room if further is None else further
-        while columns_of(word) > space:
-            head, word = _cut_word(word, space)
-            lines[-1] = head
+            room = room if further is None else further
+        while columns_of(word) > max(room, 2):
+            lines[-1], word = _cut_word(word, room)
             lines.append("")
-            space = room if further is None else further
+            room = room if further is None else further
         lines[-1] = word
     return lines
 
@@ -113,7 +109,7 @@ def _cut_word(word: str, room: int) -> tuple[str, str]:
     """A word that no line holds, such as an address, cut after a mark if there is one."""
     head, _ = cut(word, room)
     at = max(head.rfind(mark) for mark in "/.-_,?&=") + 1
-    at = at if at > room // 3 else len(head)
+    at = at if at > max(room // 3, 0) else len(head)
     return word[:at], word[at:]
 
 
@@ -122,41 +118,6 @@ def wrap(text: str, indent: str = "  ", hanging: str | None = None) -> list[str]
     further = indent if hanging is None else hanging
     first, *lines = fill(text, width() - len(indent), width() - len(further))
     return [indent + first, *(further + line for line in lines)]
-
-
-def table(rows: Iterable[Sequence[str]], indent: str = "  ", most: int = 40) -> list[str]:
-    """Rows with their columns aligned; the last column is wrapped under itself.
-
-    A cell of more than ``most`` columns does not widen its column: the next cell goes to a new
-    line. Where little room is left for the last column it goes below the others.
-    """
-    listed = [list(row) for row in rows]
-    if not listed:
-        return []
-    most = min(most, width() // 2)
-    columns = range(len(listed[0]) - 1)
-    sizes = [max([c for row in listed if (c := columns_of(row[n])) <= most], default=0) for n in columns]
-    room = width() - len(indent) - sum(sizes) - 2 * len(sizes)
-    lines: list[str] = []
-    for row in listed:
-        if room >= _LEAST_LAST:
-            lines += _aligned(row, sizes, indent, room)
-        else:
-            lines += wrap("  ".join(cell for cell in row[:-1] if cell), indent, indent + "    ")
-            lines += wrap(row[-1], indent + "    ") if row[-1] else []
-    return lines
-
-
-def _aligned(row: Sequence[str], sizes: Sequence[int], indent: str, room: int) -> list[str]:
-    lines, line = [], indent
-    for n, size in enumerate(sizes):
-        line += pad(row[n], size) + "  "
-        if columns_of(row[n]) > size:
-            lines += wrap(line.strip(), indent, indent + "    ")
-            line = indent + " " * (sum(sizes[: n + 1]) + 2 * (n + 1))
-    first, *rest = fill(row[-1], room)
-    lines.append((line + first).rstrip())
-    return lines + [" " * (len(indent) + sum(sizes) + 2 * len(sizes)) + text for text in rest]
 
 
 def harmless(text: str) -> str:

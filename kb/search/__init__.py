@@ -33,6 +33,8 @@ def search(entries: Iterable[Entry], words: Sequence[str]) -> list[tuple[float, 
     cards = [Card(entry) for entry in entries]
     known = _known(cards)
     pieces = _pieces(words, known)
+    if not pieces:
+        return []
     found = _answers(pieces, cards)
     if not found:
         # A blank too many, a word that stands nowhere and is misspelt, or several that do not stand together.
@@ -57,8 +59,9 @@ def _answers(pieces: Sequence[_Piece], cards: Sequence[Card]) -> list[tuple[floa
             score = sum(row) + (WHOLE if whole in card.squashed else 0.0)
             ranked.append((score, card.likeness(wanted), -number, min(row)))
     ranked.sort(reverse=True)
-    good = [item for item in ranked if item[-1] >= TEXT]
-    return [(item[0], cards[-item[2]].entry) for item in good or ranked]
+    enough = (TEXT, 2 * MISSPELT * TEXT)  # of the weakest piece: where some entries reach it the others are left out
+    least = next((worth for worth in enough if any(item[-1] >= worth for item in ranked)), 0.0)
+    return [(item[0], cards[-item[2]].entry) for item in ranked if item[-1] >= least]
 
 
 def partly(entries: Iterable[Entry], words: Sequence[str], count: int = 3) -> list[str]:
@@ -80,8 +83,8 @@ def _known(cards: Iterable[Card]) -> dict[str, str]:
 
 def _pieces(words: Sequence[str], known: Mapping[str, str]) -> list[_Piece]:
     written = [part for word in words for part in parted(word)]
-    kept = [part for part in written if part.lower() not in FILLERS] or written
-    return [piece for piece in [_Piece(part, known) for part in kept] if piece.words or piece.symbol[0]]
+    kept = [part for part in written if part.strip(".,;").lower() not in FILLERS] or written
+    return [piece for piece in [_Piece(part, known) for part in kept] if piece.words or piece.key]
 
 
 class _Piece:
@@ -89,7 +92,7 @@ class _Piece:
 
     def __init__(self, text: str, known: Mapping[str, str]) -> None:
         self.text = text
-        self.symbol = symbol_key(text)
+        self.key, self.base, _ = symbol_key(text)
         self.symbolic = is_symbolic(text)
         self.words = words_of(text)
         if self.symbolic and len("".join(self.words)) < 2:
@@ -112,7 +115,7 @@ class _Piece:
         if self.near:
             found = [max([card.plain(other) for other in others], default=0.0) for others in self.near]
             return MISSPELT * sum(found) if all(found) else 0.0
-        best = card.symbol(*self.symbol, sure=self.symbolic)
+        best = card.symbol(self.key, self.base, sure=self.symbolic)
         if self.is_code:
             function = card.function(self.modules, self.leaf)
             best = max(best, function * _CODE * len(self.camel))
@@ -142,7 +145,7 @@ def _forgive(pieces: Sequence[_Piece], cards: Sequence[Card], known: Mapping[str
     names.update(known)
     said: dict[str, str] = {}
     for piece in pieces:
-        words = piece.camel or piece.words
+        words = [word for word in piece.camel or piece.words if word not in FILLERS]
         piece.near = [_nearest(word, names) for word in words]
         if not all(piece.near):
             said = said or {word: word for card in cards for word in words_of(card.text)}

@@ -76,7 +76,8 @@ class Card:
         written += [found[0] for line in entry.define if (found := re.match(r"\w+", line))]
         keys = list(map(symbol_key, written))
         sizes = {symbol_key(name)[0]: 0.6 for s in entry.symbols for size in s.shape for name in _NAMES.findall(size)}
-        return sizes | {base: 0.8 for _, base in keys} | {key: 1.0 for key, _ in keys}
+        letters = {letter: 0.6 for _, _, letter in keys}
+        return sizes | letters | {base: 0.8 for _, base, _ in keys} | {key: 1.0 for key, _, _ in keys}
 
     @cached_property
     def text(self) -> str:

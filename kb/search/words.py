@@ -110,8 +110,11 @@ def is_symbolic(text: str) -> bool:
 
 
 @cache
-def symbol_key(text: str) -> tuple[str, str]:
-    """How a symbol is compared, with and without its subscripts: ``\\hat{\\beta}_1`` is betahat1 and betahat."""
+def symbol_key(text: str) -> tuple[str, str, str]:
+    """How a symbol is compared: whole, without subscripts, and its letter alone.
+
+    Of ``\\hat{\\beta}_1`` that is betahat1, betahat and beta.
+    """
     text = _TEX_ACCENTED.sub(lambda m: f"{m[2] or m[3]}_{_TEX_ACCENTS[m[1]]}_", text.replace("$", ""))
     text = re.sub(r"\\([A-Za-z]+)", lambda m: "" if _TEX_STYLES.fullmatch(m[1]) else f"_{m[1]}_", text)
     if not text.isascii():
@@ -120,13 +123,13 @@ def symbol_key(text: str) -> tuple[str, str]:
     plain = re.sub(r"(?<=[^\W\d_])(?=\d)", "_", text)
     parts = [_letter(part) for part in _WORD.findall(plain)]
     if not parts:
-        return "", ""
+        return "", "", ""
     first = re.fullmatch(r"(.+?)(hat|bar|tilde)", parts[0])
-    if first and len(parts[0]) > 4:
+    if first and (len(first[1]) == 1 or _letter(first[1]) in _LETTERS):
         parts[:1] = [_letter(first[1]), first[2]]
     accents = [part for part in parts[1:] if part in _MARKS]
     base = parts[0] + "".join(accents)
-    return base + "".join(part for part in parts[1:] if part not in _MARKS), base
+    return base + "".join(part for part in parts[1:] if part not in _MARKS), base, parts[0]
 
 
 def _letter(word: str) -> str:
