@@ -198,7 +198,7 @@ def test_sizes_and_instances_read_as_formulas(capsys: pytest.CaptureFixture[str]
     path = tmp_path / "mine.yaml"
     path.write_text(
         "mine:\n  name: Mine\n  topic: tests\n  about: Text.\n"
-        "  symbols: {x: {shape: [n]}, f: {kind: function, arguments: [t], instance: 2*t - 1},\n"
+        "  symbols: {x: {shape: [n//2 + 1]}, f: {kind: function, arguments: [t], instance: 2*t - 1},\n"
         "    y: {shape: [n//2 + 1], role: output}}\n"
         "  define: y[i] = f(x[i])\n  requires: [n >= 2]\n"
     )

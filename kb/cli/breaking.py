@@ -57,12 +57,13 @@ def _places(text: str) -> Iterator[tuple[int, _Level]]:
     for at, character in enumerate(text[:-1]):
         if character in "([{⌊⌈":
             depth += 1
-            if character == "(" and at:
+            if at and (character == "(" or text[at - 1] == "}"):
                 yield at + 1, (depth, _INSIDE)
         elif character in ")]}⌋⌉":
             depth -= 1
-        elif character == "·" and at and text[at - 1] != " ":
-            yield at, (depth, _PRODUCT)
+        elif character in "·/" and at and text[at - 1] != " ":
+            if text[at + 1] != "∂":
+                yield at, (depth, _PRODUCT if character == "·" else _FACTOR)
         elif character == " ":
             kind = _kind(text[token:at], text[at + 1 :].split(" ", 1)[0])
             token = at + 1

@@ -95,8 +95,8 @@ class _Piece:
         self.key, self.base, _ = symbol_key(text)
         self.symbolic = is_symbolic(text)
         self.words = words_of(text)
-        if self.symbolic and len("".join(self.words)) < 2:
-            self.words = ()  # an accented letter is no word
+        if self.symbolic and (len("".join(self.words)) < 2 or (text[0] in "\\$" and len(self.words) > 1)):
+            self.words = ()  # an accented letter is no word, and what TeX composes are none
         self.stems = tuple(map(stem, self.words))
         self.wanted = [Wanted(word, known) for word in self.words]
         self.squashed = "".join(self.stems)
