@@ -108,7 +108,7 @@ def test_the_first_hit_is_what_is_meant(query: str, expected: str) -> None:
         ("loss", "losses"),
         ("optimiser", "optimizers", "Optimizer"),
         ("σ", r"\sigma", r"$\sigma$"),
-        ("σ²", r"\sigma^2", r"$\sigma^2$"),
+        (r"\sigma^2", r"$\sigma^2$"),
         ("ŷ", "y\u0302", r"\hat{y}", r"\hat y"),
         ("ε", r"\varepsilon", r"\epsilon", "ϵ"),
     ],
