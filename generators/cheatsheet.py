@@ -27,7 +27,7 @@ _LONGEST_WORD = 32  # characters of TeX that fit in a column, whatever they are
 _MANY = 4  # rows from which on short ones stand side by side
 _LONG = 4000  # characters of LaTeX; twice as many can be wider than what TeX can measure
 _BEFORE = (" + ", " - ", r" \odot ", r" \quad ")  # what a line may end before, and after
-_AFTER = (r"\, ", ", ", ") ")
+_AFTER = {r"\, ": r"\brkjoint ", ") ": r"\brkjoint ", ", ": r"\brkcomma "}
 _BRACES = {"{": 1, "}": -1, r"\begin": 1, r"\end": -1}
 _FENCES = {"(": 1, "[": 1, r"\{": 1, ")": -1, ") ": -1, "]": -1, r"\}": -1}
 _SIDES = {r"\left": r"\opening", r"\right": r"\closing"}
@@ -75,9 +75,22 @@ def _breakable(word: str) -> str:
 
 def formula(shown: Formula) -> Ready:
     """The rows of a formula, aligned at their relation; if they are many, short ones stand side by side."""
-    followers = (*shown.rows[1:], None)
-    rows = "".join(_row(row, following) for row, following in zip(shown.rows, followers, strict=True))
-    return Ready(rf"\{'manyrows' if len(shown.rows) >= _MANY else 'rows'}{{{rows}}}")
+    return _rows(shown.rows)
+
+
+def derivatives(shown: Sequence[DerivativeView]) -> Ready:
+    """Derivatives, aligned with each other; of those that would fill a page, where to find them instead."""
+    short = [d for d in shown if len(d.formula.latex) < _LONG]
+    names = ", ".join(dict.fromkeys(name for d in shown if d not in short for name in d.wrt))
+    rest = f"The derivatives by {names} fill pages; eqkb diff prints them." if names else ""
+    made = _rows([row for d in short for row in d.formula.rows]) if short else ""
+    return Ready(made + (rf"\toolong{{{escape(rest)}}}" if rest else ""))
+
+
+def _rows(rows: Sequence[Row]) -> Ready:
+    followers = (*rows[1:], None)
+    made = "".join(_row(row, following) for row, following in zip(rows, followers, strict=True))
+    return Ready(rf"\{'manyrows' if len(rows) >= _MANY else 'rows'}{{{made}}}")
 
 
 def _row(row: Row, following: Row | None) -> str:
@@ -87,13 +100,6 @@ def _row(row: Row, following: Row | None) -> str:
     return rf"\{name}{{{row.left}}}{{{breakable(row.right)}}}"
 
 
-def derivative(shown: DerivativeView) -> Ready:
-    """A derivative; where it would fill a page, where to find it instead."""
-    if len(shown.formula.latex) < _LONG:
-        return formula(shown.formula)
-    return Ready(rf"\toolong{{The derivative by {escape(', '.join(shown.wrt))} fills a page; eqkb diff prints it.}}")
-
-
 def breakable(latex: str) -> str:
     """A formula with marks where a line may end: where two terms or arguments meet, within parentheses, at a joint."""
     made: list[str] = []
@@ -101,13 +107,12 @@ def breakable(latex: str) -> str:
     for token in _TOKEN.findall(latex):
         braces += _BRACES.get(token, 0)
         fences += _FENCES.get(token, 0)
-        mark = r"\brkin" if fences > 0 else r"\brk"
         if braces:
             made.append(token)
         elif token in _BEFORE:
-            made.append(mark + token)
+            made.append((r"\brkin" if fences > 0 else r"\brk") + token)
         elif token in _AFTER:
-            made.append(token + (mark + " " if token == ", " else r"\brkjoint "))
+            made.append(token + _AFTER[token])
         else:
             made.append(_SIDES.get(token, token))
     return "".join(made)
@@ -128,4 +133,4 @@ def _symbol(symbol: SymbolView) -> str:
     return f"{inline(symbol.glyph)}{shape}: {escape(symbol.about or symbol.kind)}"
 
 
-_FILTERS: Filters = {"formula": formula, "derivative": derivative, "inline": inline, "symbols": symbols}
+_FILTERS: Filters = {"formula": formula, "derivatives": derivatives, "inline": inline, "symbols": symbols}
