@@ -26,7 +26,7 @@ _FENCE = re.compile(r"`+")
 _WORDS = {
     r"\,": r"\thinspace ",
     r"\:": r"\medspace ",
-    r"\;": r"\thickspace ",
+    r"\;": r"\enspace ",
     r"\!": r"\negthinspace ",
     r"\{": r"\lbrace ",
     r"\}": r"\rbrace ",

@@ -225,7 +225,7 @@ class EntryView:
         from kb.derivation import derivation
 
         equation, wrt = self.equation, self.entry.differentiate
-        return derivation(self.entry, equation.program, wrt[0], equation.programs, points=1) if wrt else None
+        return derivation(self.entry, equation.program, wrt[0], equation.programs, 1, keep=True) if wrt else None
 
     @cached_property
     def claims(self) -> tuple[ClaimView, ...]:

@@ -10,6 +10,7 @@ from kb import tree
 
 if TYPE_CHECKING:
     from kb.derivation.chains import Chain, Way
+    from kb.derivation.check import Checked
     from kb.index.program import Program
     from kb.model import Entry
     from kb.printing.glyphs import Context
@@ -111,19 +112,25 @@ class Derivation:
 
 
 def derivation(
-    entry: Entry, program: Program, symbol: str, programs: Programs, points: int | None = None
+    entry: Entry, program: Program, symbol: str, programs: Programs, points: int | None = None, keep: bool = False
 ) -> Derivation:
     """Derive an entry by one of its real symbols; ``points`` is how many random points check each line.
 
-    Raises NotDifferentiable, and CheckFailed if a line does not hold.
+    With ``keep`` the numbers of an earlier check are used while nothing has changed. Raises
+    NotDifferentiable, and CheckFailed if a line does not hold.
     """
     from kb.derivation.chains import way
     from kb.derivation.check import check
+    from kb.derivation.kept import kept
 
     found = way(entry, program, symbol, programs)
     steps = tuple(_Printed(entry, found, programs).steps())
-    checked = check(entry, found, symbol, programs, points)
-    return Derivation(entry.id, symbol, steps, checked.points, checked.numbers, checked.difference)
+
+    def checked() -> Checked:
+        return check(entry, found, symbol, programs, points)
+
+    numbers = kept(entry, programs.entries, symbol, points, checked) if keep else checked()
+    return Derivation(entry.id, symbol, steps, numbers.points, numbers.numbers, numbers.difference)
 
 
 class _Printed:
