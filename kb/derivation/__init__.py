@@ -138,9 +138,14 @@ class _Printed:
 
     def __init__(self, entry: Entry, way: Way, programs: Programs) -> None:
         from kb.printing.notation import context_for, with_ranges
+        from kb.printing.text import alike
 
         self.way = way
-        self.context: Context = with_ranges(context_for(entry, way.program, programs), way.names)
+        context = with_ranges(context_for(entry, way.program, programs), way.names)
+        shown: list[tree.Node] = [*way.definitions, *way.uses]
+        for chain in way.chains:
+            shown += [chain.left, *(row.shown for row in chain.rows)]
+        self.context: Context = alike(shown, context)
 
     def steps(self) -> Iterator[DerivationStep]:
         from kb.derivation.chains import DEFINITION
