@@ -16,6 +16,7 @@ from kb.search.words import (
     camel_words,
     distance,
     errors_allowed,
+    is_letter,
     is_symbolic,
     parted,
     stem,
@@ -92,8 +93,9 @@ class _Piece:
 
     def __init__(self, text: str, known: Mapping[str, str]) -> None:
         self.text = text
-        self.key, self.base, _ = symbol_key(text)
+        self.key, self.base, letter = symbol_key(text)
         self.symbolic = is_symbolic(text)
+        self.is_word = not self.symbolic and text.isalpha() and self.base == letter and not is_letter(letter)
         self.words = words_of(text)
         if self.symbolic and (len("".join(self.words)) < 2 or (text[0] in "\\$" and len(self.words) > 1)):
             self.words = ()  # an accented letter is no word, and what TeX composes are none
@@ -115,7 +117,7 @@ class _Piece:
         if self.near:
             found = [max([card.plain(other) for other in others], default=0.0) for others in self.near]
             return MISSPELT * sum(found) if all(found) else 0.0
-        best = card.symbol(self.key, self.base, sure=self.symbolic)
+        best = card.named(self.key) if self.is_word else card.symbol(self.key, self.base, sure=self.symbolic)
         if self.is_code:
             function = card.function(self.modules, self.leaf)
             best = max(best, function * _CODE * len(self.camel))

@@ -41,7 +41,9 @@ class Card:
         self.names = [tuple(map(stem, words)) for words in names]
         self.stems = {word for name in self.names for word in name}
         self.squashed = {"".join(name) for name in self.names}
-        self.squashed |= {"".join([word for word in name if word not in FILLERS]) for name in self.names}
+        for name in self.names:
+            if not FILLERS.isdisjoint(name):
+                self.squashed.add("".join([word for word in name if word not in FILLERS]))
         # Every function as its modules, with the framework before them, and its own name.
         self.functions: list[tuple[list[str], str]] = []
         self.written: dict[str, str] = {}  # every word that counts, as it stands there, with its stem
@@ -133,6 +135,10 @@ class Card:
                     ends = {len("".join(name[start:end])) for end in range(start + 1, len(name) + 1)}
                     best = max(best, _NAME if len(squashed) in ends else _BEGINNING)
         return best
+
+    def named(self, word: str) -> float:
+        """What a symbol is worth whose name is a whole word, such as ``mask``."""
+        return _SYMBOL if any(symbol.name.replace("_", "") == word for symbol in self.entry.symbols) else 0.0
 
     def symbol(self, key: str, base: str, sure: bool) -> float:
         """What a symbol is worth; ``sure`` if nothing else can be meant."""

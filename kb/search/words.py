@@ -125,11 +125,16 @@ def symbol_key(text: str) -> tuple[str, str, str]:
     if not parts:
         return "", "", ""
     first = re.fullmatch(r"(.+?)(hat|bar|tilde)", parts[0])
-    if first and (len(first[1]) == 1 or _letter(first[1]) in _LETTERS):
+    if first and is_letter(_letter(first[1])):
         parts[:1] = [_letter(first[1]), first[2]]
     accents = [part for part in parts[1:] if part in _MARKS]
     base = parts[0] + "".join(accents)
     return base + "".join(part for part in parts[1:] if part not in _MARKS), base, parts[0]
+
+
+def is_letter(word: str) -> bool:
+    """Whether a symbol of that name is one letter, Latin or Greek."""
+    return len(word) == 1 or word in _LETTERS
 
 
 def _letter(word: str) -> str:
