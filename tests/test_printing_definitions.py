@@ -121,6 +121,19 @@ def test_what_is_refused(tmp_path: Path, change: dict[str, str], message: str) -
         load_catalogue(catalogue(tmp_path, density={**DENSITY, **change}))
 
 
+def test_a_bar_stands_over_the_letter_alone(tmp_path: Path) -> None:
+    step = {"role": "step", "shape": ["n"]}
+    symbols = {
+        "x": {"shape": ["n"]},
+        "u": {**step, "glyph": "q^X"},
+        "v": {**step, "glyph": r"\sigma^2"},
+        "y": {"role": "output"},
+    }
+    entry = {"symbols": symbols, "define": ["u = exp(x)", "v = sin(u)", "y = sum(v[i]**2*exp(u[i]) + v[i]*x[i], i)"]}
+    shown = equation(tmp_path, "some", some=entry).vjp().latex()
+    assert r"\bar{q}^X" in shown and r"\bar{\sigma^2}" in shown
+
+
 def test_an_index_that_counts_shows_where_from(tmp_path: Path) -> None:
     symbols = {"x": {"shape": ["n"]}, "y": {"role": "output"}}
     plain = {"symbols": symbols, "define": "y = mean(x[i]**2, i)"}

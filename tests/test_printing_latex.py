@@ -130,6 +130,12 @@ GOLDEN = [
     ("integral(f(t), t, -oo, oo)", r"\int_{-\infty}^{\infty} f(t) \, \mathrm{d} t"),
     ("d(y[j], x[k])", r"\frac{\partial y_j}{\partial x_k}"),
     ("d(log(x[a]), x) + d(loss(x - y, y), x)", r"\nabla_x \log x_a + \nabla_x \operatorname{loss}(x - y, y)"),
+    (
+        "d(d(y[j], a), a) + d(d(b, x[i]), x[j])",
+        r"\frac{\partial^2 y_j}{\partial a^2} + \frac{\partial^2 b}{\partial x_i \, \partial x_j}",
+    ),
+    ("(inv(A @ B + S))[i,j] + (A @ x)[i]", r"[(A B + S)^{-1}]_{ij} + (A x)_i"),
+    ("log(a*b)/2 - a/2", r"\frac{1}{2} \log(a b) - \frac{a}{2}"),
     ("d(a*b + c, a)", r"\frac{\partial}{\partial a} (a b + c)"),
     ("vjp(y, x, g)", r"\left( \frac{\partial y}{\partial x} \right)^{\top} g"),
     ("stop(a)", r"\operatorname{sg}(a)"),

@@ -171,7 +171,8 @@ class LatexPrinter(CallPrinter):
         if base.glyph is not None:
             glyph = Glyph(base.glyph.base, (*base.glyph.subscripts, below), base.glyph.superscripts)
             return Box(assemble(glyph), base.level, glyph=glyph)
-        glyph = Glyph(held(base, ATOM), (below,))
+        marks = ("[", "]") if "(" in base.tex else ("(", ")")
+        glyph = Glyph(base.tex if base.level >= ATOM else fenced(base, *marks), (below,))
         return Box(assemble(glyph), tall=base.tall, glyph=glyph)
 
     def indices(self, indices: Sequence[Node]) -> str:

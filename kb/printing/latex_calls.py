@@ -11,7 +11,7 @@ from kb.glyphs import split_notation
 from kb.printing.binders import Binder, binder, common_limit, count, limits, span
 from kb.printing.boxes import ATOM, CASES, FACTOR, PRODUCT, SCRIPTED, SUM, Box, fenced, held
 from kb.printing.glyphs import Context, braced, is_letter, split_name, symbol_latex
-from kb.printing.layout import Item, is_gradient, is_quotient, is_short, law_of, separators_of, tall
+from kb.printing.layout import Item, is_gradient, is_quotient, is_short, law_of, second_derivative, separators_of, tall
 from kb.printing.ranks import rank
 from kb.tree import Array, Call, Element, Name, Node, Power, Prime
 from kb.vocabulary import BUILT_IN, FUNCTIONS
@@ -298,6 +298,9 @@ class CallPrinter(ABC):
         """A derivative: the whole quotient where its top is short, an operator elsewhere."""
         if len(arguments) != 2:
             return None
+        twice = second_derivative(Call("d", tuple(arguments)))
+        if twice is not None:
+            return self.twice(twice, inline)
         value, variable = arguments
         if is_gradient(value, variable, self.context):
             return self.gradient(value, variable, inline)
@@ -313,6 +316,16 @@ class CallPrinter(ABC):
         sign = rf"\partial/{below}\," if inline else rf"\frac{{\partial}}{{{below}}}"
         box = Box(f"{sign} {inner}", FACTOR, not inline or body.tall)
         return Box(box.tex, FACTOR, box.tall, closed=box.tex if inner != body.tex else fenced(box))
+
+    def twice(self, parts: tuple[Node, Node, Node], inline: bool) -> Box:
+        """A second derivative as one quotient."""
+        above, first, second = (self.box(part, True) for part in parts)
+        below = rf"\partial {first.tex} \, \partial {second.tex}"
+        if first.tex == second.tex:
+            below = rf"\partial {held(first, ATOM)}^2"
+        if inline:
+            return Box(rf"\partial^2 {above.tex}/({below})", PRODUCT)
+        return Box(rf"\frac{{\partial^2 {above.tex}}}{{{below}}}", FACTOR, tall=True)
 
     def gradient(self, value: Node, variable: Node, inline: bool) -> Box:
         """The gradient of what a formula in place gives."""

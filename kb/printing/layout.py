@@ -107,7 +107,8 @@ class _Run:
         """The position of the first factor too large for a numerator, if it may leave it."""
         number = all(isinstance(b, Number) for b in self.below)
         for at, factor in enumerate(self.factors):
-            if large(factor) or (number and isinstance(factor, Call) and len(factor.arguments) > 1):
+            beside = isinstance(factor, Call) and (len(factor.arguments) > 1 or factor.function in ("log", "logdet"))
+            if large(factor) or (number and beside):
                 return at if all(j == SCALAR for j in self.joints[:at]) else len(self.factors)
         return len(self.factors)
 
@@ -259,6 +260,14 @@ def law_of(variable: Node, law: Node) -> Node:
         case Call(function, (first, *rest)) if first == variable:
             return Call(function, tuple(rest)) if rest else Name(function)
     return law
+
+
+def second_derivative(node: Node) -> tuple[Node, Node, Node] | None:
+    """What is differentiated by what, then by what, in ``d(d(y, x), z)``; None elsewhere."""
+    match node:
+        case Call("d", (Call("d", (Name() | Element() as body, first)), second)):
+            return body, first, second
+    return None
 
 
 def is_gradient(value: Node, variable: Node, context: Context) -> bool:

@@ -16,7 +16,7 @@ from kb.index.program import AnyStep, ArrayStep, Program, Step
 from kb.model import Entry
 from kb.parser import parse_statement
 from kb.printing.functions import argument_names, with_functions
-from kb.printing.glyphs import Context, Glyph, glyph_latex, split_name, split_scripts, symbol_latex
+from kb.printing.glyphs import Context, Glyph, assemble, glyph_latex, split_name, split_scripts, symbol_latex
 from kb.printing.matrix import matrix_notation
 from kb.printing.names import Names, poly_tree
 from kb.printing.order import COTANGENT, GIVEN, STEP, TANGENT, authored_pairs
@@ -200,6 +200,10 @@ def _marked(glyph: str, mark: str, total: bool) -> str:
     """A bar or a dot over a glyph, under its ``+``."""
     base, plus, _ = glyph.partition("^{+}")
     accent = {"bar": r"\bar", "dot": r"\dot"}[mark]
+    parts = split_scripts(base)
+    if any(not s.isdigit() for s in (*parts.subscripts, *parts.superscripts)):
+        below = (*parts.subscripts, r"\mathrm{total}") if total else parts.subscripts
+        return assemble(replace(parts, base=f"{accent}{{{parts.base}}}", subscripts=below)) + plus
     return f"{accent}{{{base}}}" + (r"_{\mathrm{total}}" if total else "") + plus
 
 

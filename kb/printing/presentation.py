@@ -86,7 +86,7 @@ class Presentation:
         lines = _wrapped([self._shape_text(s) for s in self.shapes])
         because = ", ".join(text(claim, self.context) for claim in self.uses)
         for line in self.content:
-            left, right = self._left_text(line.left), text(line.right, self.context)
+            left, right = text(line.left, self.context), text(line.right, self.context)
             lines.append(f"  {left} = {right}")
             if line.constrained is not None:
                 gap = " " * _width(left)
@@ -101,17 +101,7 @@ class Presentation:
     def _shape_text(self, shape: Shape) -> str:
         sizes = f"[{', '.join(shape.sizes)}]" if shape.sizes else "a number"
         word = f"{shape.role} " if shape.role in ("cotangent", "tangent") else ""
-        return f"{word}{self._left_text(shape.subject)} : {sizes}"
-
-    def _left_text(self, node: tree.Node) -> str:
-        second = _second_derivative(node)
-        if second is None:
-            return text(node, self.context)
-        above, *below = (text(n, self.context) for n in second)
-        if below[0] == below[1]:
-            shown = f"({below[0]})" if below[0][-1] in "⁺²*" else below[0]
-            return f"∂²{above}/∂{shown}²"
-        return f"∂²{above}/(∂{below[0]} ∂{below[1]})"
+        return f"{word}{text(shape.subject, self.context)} : {sizes}"
 
     # --- LaTeX ----------------------------------------------------------------------------------
 
@@ -126,7 +116,7 @@ class Presentation:
             rows += broken(targets, "=", latex(step.value, self.defining), step.value, self.defining)
         because = r",\ ".join(latex(claim, self.context) for claim in self.uses)
         for line in self.content:
-            left, right = self._left_latex(line.left), latex(line.right, self.context)
+            left, right = latex(line.left, self.context), latex(line.right, self.context)
             rows += broken(left, "=", right, line.right, self.context)
             if line.constrained is not None:
                 why = rf" \quad \text{{because }} {because}" if because else ""
@@ -136,16 +126,6 @@ class Presentation:
             found = ", ".join(f"{escape_tex(name)} = {instance}" for name, instance in self.reducers)
             rows[-1] = (left, rf"{right} \quad \text{{for {found}}}")
         return aligned(rows)
-
-    def _left_latex(self, node: tree.Node) -> str:
-        second = _second_derivative(node)
-        if second is None:
-            return latex(node, self.context)
-        above, *below = (latex(n, self.context) for n in second)
-        if below[0] == below[1]:
-            shown = rf"\left({below[0]}\right)" if "^" in below[0] else below[0]
-            return rf"\frac{{\partial^2 {above}}}{{\partial {shown}^2}}"
-        return rf"\frac{{\partial^2 {above}}}{{\partial {below[0]} \, \partial {below[1]}}}"
 
     def as_json(self) -> dict[str, Any]:
         """Plain data: every formula in the language, in Unicode and in LaTeX."""
@@ -176,14 +156,6 @@ def _wrapped(items: Sequence[str], width: int = 100, gap: str = "    ") -> list[
         else:
             lines.append(item)
     return lines
-
-
-def _second_derivative(node: tree.Node) -> tuple[tree.Node, ...] | None:
-    """The output and both variables of ``d(d(y, x), x)``."""
-    match node:
-        case tree.Call("d", (tree.Call("d", (body, first)), second)):
-            return (body, first, second)
-    return None
 
 
 def _width(shown: str) -> int:

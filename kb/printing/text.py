@@ -33,6 +33,7 @@ from kb.printing.layout import (
     contexts_in_time,
     is_gradient,
     law_of,
+    second_derivative,
     separators_of,
 )
 from kb.printing.ranks import rank
@@ -193,7 +194,7 @@ class TextPrinter:
             return Box(f"{base}[{self.indices(indices)}]")
         low = lowered([_close(self.box(i).tex) for i in indices])
         letter = base.rstrip(_RAISED)
-        if low is None or "_" in base or letter[-1] in _DIGITS_BELOW:
+        if low is None or {"_", "^"} & set(base) or letter[-1] in _DIGITS_BELOW:
             raise _NoSubscript
         return Box(letter + low + base[len(letter) :], ATOM if letter == base else SCRIPTED)
 
@@ -415,6 +416,12 @@ class TextPrinter:
         """A derivative as a quotient."""
         if len(arguments) != 2:
             return None
+        twice = second_derivative(Call("d", tuple(arguments)))
+        if twice is not None:
+            value, first, second = (self.box(part) for part in twice)
+            same = first.tex == second.tex
+            below = f"∂{held(first, ATOM)}²" if same else f"(∂{first.tex} ∂{second.tex})"
+            return Box(f"∂²{value.tex}/{below}", FACTOR, closed=f"(∂²{value.tex}/{below})")
         if is_gradient(arguments[0], arguments[1], self.context):
             body = self.box(arguments[0])
             shown = f"∇_{self.box(arguments[1]).tex} {f'({body.tex})' if body.negative else held(body, FACTOR)}"
