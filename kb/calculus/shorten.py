@@ -38,6 +38,8 @@ class Shorten:
 
     def __call__(self, expr: Expr) -> Expr:
         """An equal expression, not longer."""
+        if not any(isinstance(n, (Add, Bind)) for n in walk(expr)):
+            return expr
         found = self.visit(expr)
         return found if reading_size(found) < reading_size(expr) else expr
 

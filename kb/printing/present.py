@@ -74,12 +74,15 @@ class Presenter:
         self.uses: dict[tree.Claim, None] = {}
         self.shapes: list[Shape] = []
         self.written = authored_parts(entry, programs)
+        self.shorteners: dict[bool, Shorten] = {}
 
     def as_authored(self, expr: Expr, whole: bool = False) -> Expr:
         """The expression in the words of the definition; ``whole`` without subscripts of their own."""
-        parts = [p for p in self.written if not (whole and p.letters)]
-        tidy = Tidy(with_authored(self.program, parts))
-        return Shorten(tidy)(tidy(expr))
+        if whole not in self.shorteners:
+            parts = [p for p in self.written if not (whole and p.letters)]
+            self.shorteners[whole] = Shorten(Tidy(with_authored(self.program, parts)))
+        shorten = self.shorteners[whole]
+        return shorten(shorten.tidy(expr))
 
     def names(self, derived: Program | None = None) -> Names:
         """A scope for statements, which collects the ranges of its own indices."""
