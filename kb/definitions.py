@@ -11,6 +11,7 @@ from kb.index.affine import format_poly
 from kb.model import Entry
 from kb.parser import parse_expression, parse_statement
 from kb.printing.binders import counts_from_one
+from kb.printing.functions import declared_signatures, with_functions
 from kb.printing.glyphs import Context, split_name
 from kb.printing.notation import Calls, in_time, names_for, timeline, with_ranges
 from kb.printing.ranks import rank
@@ -37,6 +38,7 @@ def context_of(entry: Entry, entries: Mapping[str, Entry], program: Program | No
         time_index=timeline(entry),
     )
     names = set(ranks)
+    context = with_functions(context, declared_signatures(entry))
     for statement in statements(entry):
         if isinstance(statement, tree.Step):
             for target in statement.targets:

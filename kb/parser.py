@@ -315,10 +315,12 @@ class _Parser:
 
     def call(self, function: Node) -> Node:
         if isinstance(function, Call) and function.function == "deriv":
-            if len(function.arguments) != 1 or not isinstance(function.arguments[0], Name):
-                raise LanguageError("deriv takes the name of one function: deriv(f)(x)", function.at)
+            words = [a.id for a in function.arguments if isinstance(a, Name)]
+            if not words or len(words) < len(function.arguments):
+                message = "deriv takes a function, and names of its arguments: deriv(f)(x), deriv(f, a)(x, y)"
+                raise LanguageError(message, function.at)
             self.advance()
-            return Prime(function.arguments[0].id, self.arguments(")")[0], at=function.at)
+            return Prime(words[0], self.arguments(")")[0], tuple(words[1:]), at=function.at)
         if not isinstance(function, Name):
             self.fail("only a name can be called")
         self.advance()

@@ -97,10 +97,14 @@ class Call(Node):
 
 @dataclass(frozen=True, slots=True)
 class Prime(Node):
-    """``deriv(function)(a)``: the derivative of a function of one number, elementwise."""
+    """``deriv(function)(a)``: the derivative of an abstract function by its argument.
+
+    ``by`` names the arguments, one after the other: ``deriv(f, x, x)(a, b)``.
+    """
 
     function: str
     arguments: tuple[Node, ...]
+    by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +212,8 @@ def _text(node: Node) -> tuple[str, int]:
                 f"{function}({_list(arguments)}{', ' if rest and arguments else ''}{'...' if rest else ''})",
                 _POSTFIX,
             )
-        case Prime(function, arguments):
-            return f"deriv({function})({_list(arguments)})", _POSTFIX
+        case Prime(function, arguments, by):
+            return f"deriv({', '.join((function, *by))})({_list(arguments)})", _POSTFIX
         case Array(items):
             return f"[{_list(items)}]", _POSTFIX
         case Power(base, exponent):

@@ -16,7 +16,20 @@ from kb.calculus.tidy import Tidy
 from kb.index import build
 from kb.index.affine import Atom, Index, Poly
 from kb.index.array_functions import is_plain
-from kb.index.nodes import ApplyArray, Expr, Read, Whole, alpha_key, bound_indices, free_indices, walk
+from kb.index.nodes import (
+    ApplyArray,
+    Bind,
+    Expr,
+    Integral,
+    Pick,
+    Read,
+    Var,
+    Whole,
+    alpha_key,
+    bound_indices,
+    free_indices,
+    walk,
+)
 from kb.index.program import AnyStep, ArrayInstance, ArrayStep, Program, Shape, Step, Tensor
 
 
@@ -112,12 +125,21 @@ class _Application:
     def result(self) -> Expr:
         if not is_plain(self.program):
             return self.as_steps()
+        for name, arg in self.given.items():
+            if self.is_costly(arg):
+                self.name_argument(name)
         free = tuple(Index("e", s) for s in self.program.shape(self.held))
         whole = inlined(Read(self.held, tuple(map(Poly.of, free)), False), self.program)
         self.resize(free)
-        found = Tidy(Program({}, (), ()))(self.translate(whole, ()))
+        found = Tidy(Program({}, (), ()))(self.translate(whole, tuple(map(Poly.of, self.outer))))
         result: Expr = build.substitute(found, dict(zip(free, self.expr.index, strict=True)))
         return result
+
+    def is_costly(self, arg: Whole) -> bool:
+        """Whether each element takes a sum, so that it should be computed once."""
+        nodes = list(walk(arg.body))
+        heavy = any(isinstance(n, (Bind, Integral, Pick)) for n in nodes) and not any(isinstance(n, Var) for n in nodes)
+        return bool(arg.indices) and heavy
 
     def translate(self, expr: Expr, ahead: tuple[Poly, ...]) -> Expr:
         """The instance's expression with the arguments, steps and sizes that it has here."""
@@ -142,7 +164,7 @@ class _Application:
             return Read(self.names[name], (*ahead, *index), False)
         arg = self.given[name]
         moved: dict[Atom, Poly] = dict(zip(arg.indices, index, strict=True))
-        moved.update(zip(self.outer, ahead, strict=False))
+        moved.update(zip(self.outer, ahead, strict=True))
         result: Expr = build.substitute(build.freshen(arg.body), moved)
         return result
 
@@ -191,7 +213,11 @@ class _Application:
         self.owner.steps.append(ArrayStep(held, step.operation, argument, shape, lead))
 
     def name_argument(self, name: str) -> None:
-        """A step that holds an argument as a whole."""
+        """A step that holds an argument as a whole; equal arguments share one."""
+        key = (self.outer, alpha_key(self.given[name]))
+        if key in self.owner.known:
+            self.names[name] = self.owner.known[key]
+            return
         shape = tuple(i.extent for i in self.given[name].indices)
         free = tuple(Index(letter, size) for letter, size in zip("ijklmnpq", shape, strict=False))
         place = tuple(map(Poly.of, free))
@@ -199,6 +225,7 @@ class _Application:
         ahead = tuple(map(Poly.of, copies))
         expr = self.read(name, place, ahead)
         held, full = self.define(name, shape)
+        self.owner.known[key] = held
         self.owner.steps.append(Step(held, (*copies, *free), (*ahead, *place), expr, full))
 
 

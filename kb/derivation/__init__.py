@@ -137,20 +137,21 @@ class _Printed:
     """The steps of a derivation, printed."""
 
     def __init__(self, entry: Entry, way: Way, programs: Programs) -> None:
-        from kb.printing.notation import context_for, with_ranges
+        from kb.printing.notation import context_for, names_for, with_ranges
         from kb.printing.text import alike
 
         self.way = way
-        context = with_ranges(context_for(entry, way.program, programs), way.names)
+        known = context_for(entry, way.program, programs)
         shown: list[tree.Node] = [*way.definitions, *way.uses]
         for chain in way.chains:
             shown += [chain.left, *(row.shown for row in chain.rows)]
-        self.context: Context = alike(shown, context)
+        self.context: Context = alike(shown, with_ranges(known, way.names))
+        self.defining: Context = alike(shown, with_ranges(known, names_for(entry, way.program)))
 
     def steps(self) -> Iterator[DerivationStep]:
         from kb.derivation.chains import DEFINITION
 
-        definitions = tuple(self.statement(s.targets[0], s.value) for s in self.way.definitions)
+        definitions = tuple(self.statement(s.targets[0], s.value, self.defining) for s in self.way.definitions)
         if definitions:
             text = "\n".join(s.text for s in definitions)
             latex = definitions[0].latex if len(definitions) == 1 else _aligned(definitions)
@@ -163,18 +164,18 @@ class _Printed:
         from kb.printing.text import text
 
         for n, row in enumerate(chain.rows):
-            whole = self.statement(chain.left, row.shown)
+            whole = self.statement(chain.left, row.shown, self.context)
             used = self.way.uses if row.rule == CONSTRAINT else ()
             because = tuple(text(claim, self.context) for claim in used)
-            own = whole if n == 0 else self.statement(None, row.shown)
+            own = whole if n == 0 else self.statement(None, row.shown, self.context)
             yield DerivationStep(row.rule, (own,), whole.text, whole.latex, n > 0, because)
 
-    def statement(self, left: tree.Node | None, right: tree.Node) -> Statement:
+    def statement(self, left: tree.Node | None, right: tree.Node, context: Context) -> Statement:
         from kb.printing.latex import latex
         from kb.printing.text import text
 
-        sides = ("", "") if left is None else (text(left, self.context), latex(left, self.context))
-        return Statement(left, right, sides[0], text(right, self.context), sides[1], latex(right, self.context))
+        sides = ("", "") if left is None else (text(left, context), latex(left, context))
+        return Statement(left, right, sides[0], text(right, context), sides[1], latex(right, context))
 
 
 def _aligned(statements: tuple[Statement, ...]) -> str:

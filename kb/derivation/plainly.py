@@ -17,6 +17,7 @@ from kb.index.affine import Poly, format_poly
 from kb.index.nodes import ONE, ZERO, Bind, Cases, Compare, Condition, Expr, Mul, Pick, Test, Val, val
 from kb.index.program import AnyStep, ArrayStep, Program
 from kb.model import Entry, Symbol
+from kb.printing.functions import signatures_of
 from kb.printing.names import Names, poly_tree
 from kb.printing.reify import reify
 from kb.printing.trees import element
@@ -102,7 +103,8 @@ def spelled_out(entry: Entry, program: Program, moved: Mapping[str, str]) -> Ent
     made = [Symbol(name, shape, role="step") for name, shape in sizes.items() if name not in own]
     made += [Symbol(moved[name], shape) for name, shape in sizes.items()]
     taken = frozenset({*program.tensors, *program.dimensions, *own})
-    define = tuple(str(statement) for step in program.steps for statement in _statements(step, Names(taken)))
+    names = Names(taken, signatures=signatures_of(program))
+    define = tuple(str(statement) for step in program.steps for statement in _statements(step, names))
     return Entry(f"{entry.id} in steps", entry.name, symbols=(*arguments, *made), define=define)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from kb import tree
 from kb.errors import LanguageError
+from kb.index import build
 from kb.index.affine import Facts, Index, Poly
 from kb.index.calls import Binding
 from kb.index.expressions import Expressions
@@ -61,8 +62,13 @@ def _check_result(symbol: Symbol, program: Program, known: set[str]) -> None:
         )
 
 
-def apply_to_arrays(expressions: Expressions, node: tree.Call, instance: ArrayInstance | None) -> Array:
-    """``L(x, theta)``: the arguments' extra leading axes are mapped over, as in calls of entries."""
+def apply_to_arrays(
+    expressions: Expressions, node: tree.Call, instance: ArrayInstance | None, wrt: tuple[int, ...] = ()
+) -> Array:
+    """``L(x, theta)``, or a derivative: the arguments' extra leading axes are mapped over, as in calls of entries.
+
+    The shape of a derivative is that of the result and then those of the arguments ``wrt``.
+    """
     if instance is None:
         raise Poisoned(node.function, node.at)
     if node.rest:
@@ -91,9 +97,19 @@ def apply_to_arrays(expressions: Expressions, node: tree.Call, instance: ArrayIn
 
     def at(idx: tuple[Poly, ...]) -> Expr:
         parts = tuple(_whole(array, rank, idx[:lead]) for array, rank in arrays)
-        return ApplyArray(node.function, (), idx[lead:], parts)
+        at_result = lead + len(result)
+        made = ApplyArray(node.function, (), idx[lead:at_result], parts)
+        for argument in wrt:
+            made = build.differentiated(made, argument, idx[at_result : at_result + arrays[argument][1]])
+            at_result += arrays[argument][1]
+        return made
 
-    return Array((*binding.lead, *result), at)
+    moved = tuple(size for n in wrt for size in _own(*arrays[n]))
+    return Array((*binding.lead, *result, *moved), at)
+
+
+def _own(array: Array, rank: int) -> tuple[Poly, ...]:
+    return array.shape[array.rank - rank :]
 
 
 def _whole(array: Array, rank: int, lead: tuple[Poly, ...]) -> Whole:

@@ -56,8 +56,8 @@ class Expressions:
                 return self.literal(node, items)
             case tree.Call():
                 return self.call(node)
-            case tree.Prime(name, arguments):
-                return self.apply(node, name, arguments, derivative=1)
+            case tree.Prime(name, arguments, by):
+                return self.apply(node, name, arguments, by)
             case tree.Comparison() | tree.Logic() | tree.Not():
                 raise LanguageError(
                     "a condition is not a number; write 'a if condition else b', or use it in a binder", node.at
@@ -392,11 +392,13 @@ class Expressions:
             raise LanguageError(f"'{node.function}' takes {wanted} argument(s), {given} given", node.at)
         return node.arguments
 
-    def apply(self, node: tree.Node, name: str, arguments: tuple[tree.Node, ...], derivative: int = 0) -> Array:
-        """An abstract function of numbers, elementwise; ``derivative`` is how often it is primed."""
+    def apply(
+        self, node: tree.Node, name: str, arguments: tuple[tree.Node, ...], by: tuple[str, ...] | None = None
+    ) -> Array:
+        """An abstract function, or its derivative by some of its arguments; no names mean its only one."""
         from kb.index.operators import apply_abstract
 
-        return apply_abstract(self, node, name, arguments, derivative)
+        return apply_abstract(self, node, name, arguments, by)
 
     def named(self, array: Array) -> Array:
         """What a nonlinear function is applied to: a sum of products gets a name, as people give it one."""

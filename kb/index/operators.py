@@ -99,7 +99,7 @@ def _over_index(expressions: Expressions, node: tree.Call, body: tree.Node, name
 
 
 def apply_abstract(
-    expressions: Expressions, node: tree.Node, name: str, arguments: tuple[tree.Node, ...], derivative: int
+    expressions: Expressions, node: tree.Node, name: str, arguments: tuple[tree.Node, ...], by: tuple[str, ...] | None
 ) -> Array:
     """``f(x)`` or ``deriv(f)(x)`` of an abstract function; one of numbers acts elementwise."""
     from kb.index.array_functions import apply_to_arrays
@@ -108,23 +108,33 @@ def apply_abstract(
     if symbol is not None and symbol.kind == "reducer" and isinstance(node, tree.Call):
         return _reduced(expressions, node, symbol)
     if symbol is None or symbol.kind == "reducer":
-        if name in FUNCTIONS and derivative:
+        if name in FUNCTIONS and by == ():
             return _derived_builtin(expressions, node, name, arguments)
         raise LanguageError(f"{name!r} is not a declared function; declare it under symbols with an instance", node.at)
+    names = [a.split("[")[0].strip() for a in symbol.arguments] or ["x"]
+    wrt = () if by is None else derivative_arguments(name, names, by, node.at)
     if is_on_arrays(symbol):
-        if derivative or not isinstance(node, tree.Call):
-            raise LanguageError(f"deriv({name}) is for functions of one number; write d({name}(x), x)", node.at)
         instance = expressions.scope.instances.get(name)
-        return apply_to_arrays(expressions, node, instance if isinstance(instance, ArrayInstance) else None)
+        call = node if isinstance(node, tree.Call) else tree.Call(name, arguments, at=node.at)
+        return apply_to_arrays(expressions, call, instance if isinstance(instance, ArrayInstance) else None, wrt)
     count = max(len(symbol.arguments), 1)
     if len(arguments) != count:
         raise LanguageError(f"'{name}' takes {count} argument(s), {len(arguments)} given", node.at)
     if any("[" in a for a in symbol.arguments) or symbol.shape:
         raise LanguageError(f"'{name}' is a law of arrays; laws of numbers only can be used here", node.at)
-    if derivative and count != 1:
-        raise LanguageError("deriv(f) is for functions of one number; write d(f(x, y), x)", node.at)
+    orders = tuple(wrt.count(n) for n in range(count))
     arrays = [expressions.array(a) for a in arguments]
-    return expressions.elementwise(node, lambda *parts: Apply(name, (derivative,) * count, tuple(parts)), *arrays)
+    return expressions.elementwise(node, lambda *parts: Apply(name, orders, tuple(parts)), *arrays)
+
+
+def derivative_arguments(name: str, names: list[str], by: tuple[str, ...], at: int) -> tuple[int, ...]:
+    """The arguments that ``deriv(f, a, b)`` names, by number. Raises LanguageError."""
+    if not by and len(names) != 1:
+        raise LanguageError(f"say by which argument of {name!r}: deriv({name}, {names[0]})", at)
+    for word in by:
+        if word not in names:
+            raise LanguageError(f"{name!r} has no argument {word!r}; its arguments are {', '.join(names)}", at)
+    return tuple(names.index(word) for word in by) or (0,)
 
 
 def reducer_instance(symbol: Symbol) -> str:

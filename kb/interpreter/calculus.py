@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import mpmath
@@ -20,13 +20,16 @@ from kb.interpreter.arrays import (
     integer,
     items,
     multiply,
+    positions,
     shape_of,
     spread,
+    stack,
     subtract,
     total,
 )
-from kb.interpreter.plan import Frame, expression, function_entry
+from kb.interpreter.plan import Frame, expression, function_entry, is_on_arrays
 from kb.interpreter.ranges import find_ranges
+from kb.model import Symbol
 from kb.tree import Call, Element, Name, Node, Prime, names, walk
 
 REACH = 8  # sinh(8) is about 1,500: what has not decayed there is left to tanh-sinh quadrature
@@ -55,6 +58,9 @@ def _slope(function: Callable[[Scalar], Value], x: Scalar, digits: int) -> Value
 
 def prime(machine: Machine, node: Prime, frame: Frame) -> Value:
     """``deriv(f)(x)``: the derivative of a function of one number, at every element of x."""
+    symbol = frame.plan.symbols.get(node.function)
+    if symbol is not None and symbol.kind == "function" and (node.by or is_on_arrays(symbol)):
+        return _by_arguments(machine, node, function_entry(symbol).arguments, frame)
     if len(node.arguments) != 1:
         raise LanguageError("deriv(f) takes one argument: deriv(f)(x)", node.at)
     value = machine.value(node.arguments[0], frame)
@@ -67,6 +73,49 @@ def prime(machine: Machine, node: Prime, frame: Frame) -> Value:
         return _differentiate_bound(machine, call, frame, variable, x)
 
     return value.map(at) if isinstance(value, Array) else at(value)
+
+
+def _by_arguments(machine: Machine, node: Prime, declared: Sequence[Symbol], frame: Frame) -> Value:
+    """``deriv(f, a)(x, y)``: shape of the result, then that of each argument named; leading axes are mapped over."""
+    names = [a.name for a in declared]
+    by = node.by or tuple(names[:1])
+    if len(node.arguments) != len(names) or not set(by) <= set(names) or (not node.by and len(names) != 1):
+        raise LanguageError(f"deriv({node.function}) takes the arguments {', '.join(names)}", node.at)
+    values = [machine.value(a, frame) for a in node.arguments]
+    extra = [max(0, len(shape_of(v)) - len(a.shape)) for v, a in zip(values, declared, strict=True)]
+    widest = max(range(len(values)), key=lambda n: extra[n])
+    lead = shape_of(values[widest])[: extra[widest]]
+    variables = []
+    for name in names:
+        while not frame.is_new(name) or name in variables:
+            name += "_"
+        variables.append(name)
+    call = Call(node.function, tuple(Name(v, at=node.at) for v in variables), at=node.at)
+
+    def at(parts: list[Value], order: tuple[int, ...]) -> Value:
+        if not order:
+            with ExitStack() as stack_:
+                for variable, part in zip(variables, parts, strict=True):
+                    stack_.enter_context(_bound(frame, variable, part))
+                return machine.value(call, frame)
+        *before, last = order
+        columns = []
+        with _raised() as (digits, exact):
+            for offset, base in enumerate(items(parts[last])):
+
+                def moved(x: Scalar, offset: int = offset) -> Value:
+                    changed = [*parts[:last], _replaced(parts[last], offset, x), *parts[last + 1 :]]
+                    return at(changed, tuple(before))
+
+                columns.append(_slope(moved, exact(base), digits))
+        return from_array(_columns_last([_rounded(c) for c in columns], shape_of(parts[last])))
+
+    order = tuple(names.index(word) for word in by)
+    rows = []
+    for place in positions(lead):
+        own = [v[place[len(lead) - e :]] if e else v for v, e in zip(values, extra, strict=True)]
+        rows.append(at(own, order))
+    return stack(rows, lead) if lead else rows[0]
 
 
 def _differentiate_bound(machine: Machine, body: Node, frame: Frame, name: str, x: Scalar) -> Value:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kb import tree
 from kb.index.affine import Index
-from kb.printing.trees import Symmetric, product_of
+from kb.printing.trees import product_of
 
 Axes = tuple[Index, ...]
 
@@ -18,14 +18,15 @@ class NoMatrixForm(Exception):
 
 @dataclass(frozen=True)
 class Link:
-    """One matrix or vector of a chain, as it stands or transposed."""
+    """One matrix or vector of a chain, as it stands or transposed; a symmetric matrix is its own transpose."""
 
     node: tree.Node
     axes: Axes
+    symmetric: bool = False
 
     def turned(self) -> Link:
         """The transpose."""
-        return Link(transposed(self.node), self.axes[::-1])
+        return Link(self.node if self.symmetric else transposed(self.node), self.axes[::-1], self.symmetric)
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,7 @@ class Part:
 
 
 def transposed(node: tree.Node) -> tree.Node:
-    """``A.T``; two transpositions cancel, and a symmetric matrix is its own."""
-    if isinstance(node, Symmetric):
-        return node
+    """``A.T``; two transpositions cancel."""
     return node.operand if isinstance(node, tree.Transpose) else tree.Transpose(node)
 
 
@@ -74,8 +73,8 @@ def scaled_chain(above: Sequence[tree.Node], chain: tree.Chain, below: Sequence[
     return tree.Chain(operands, operators)
 
 
-def single(node: tree.Node, axes: Axes) -> Part:
-    return Part((Link(node, axes),), axes)
+def single(node: tree.Node, axes: Axes, symmetric: bool = False) -> Part:
+    return Part((Link(node, axes, symmetric),), axes)
 
 
 def over_one(part: Part) -> Part:

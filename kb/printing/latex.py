@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from kb.errors import LanguageError
 from kb.printing.binders import merge_indices
 from kb.printing.boxes import ATOM, CASES, FACTOR, LOGIC, PRODUCT, RELATION, SCRIPTED, SUM, Box, fenced, held
+from kb.printing.functions import derivative_word
 from kb.printing.glyphs import Context, Glyph, assemble, braced, glyph_latex, symbol_latex
 from kb.printing.latex_calls import CallPrinter
 from kb.printing.layout import (
@@ -100,8 +101,11 @@ class LatexPrinter(CallPrinter):
                 return self.element(merge_indices(item), inline)
             case Call():
                 return self.call(item, inline)
-            case Prime(function, arguments):
-                return self.applied(f"{self.function(function)}'", arguments, inline)
+            case Prime(function, arguments, by):
+                word = derivative_word(function, by)
+                known = word in self.context.glyphs
+                sign = self.function(word) if known else self.function(function) + "'" * max(1, len(by))
+                return self.applied(sign, arguments, inline)
             case Transpose(operand):
                 return self.raised(operand, r"\top", inline)
             case Power(base, exponent):

@@ -36,6 +36,7 @@ from kb.index.nodes import (
     Test,
     Val,
     Var,
+    derivative_places,
     free_indices,
     reads,
     walk,
@@ -193,7 +194,8 @@ class _Matrix:
             raise NoMatrixForm
         if any(free_indices(a) for a in expr.args):
             raise NoMatrixForm
-        return single(self.scalar.of_arrays(expr), found)
+        symmetric = len(expr.wrt) == 2 and expr.wrt[0] == expr.wrt[1] and not derivative_places(expr)[0]
+        return single(self.scalar.of_arrays(expr), found, symmetric)
 
     def authored(self, read: Read, axes: Axes) -> Part:
         """A part of the definition as it is written, where it is whole."""

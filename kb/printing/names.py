@@ -10,6 +10,7 @@ from kb import tree
 from kb.index.affine import Atom, FloorDiv, Gather, Index, Poly, format_poly
 from kb.index.nodes import Condition, Expr, Read, Variable, free_indices, reads
 from kb.printing.authored import Authored
+from kb.printing.functions import Signature
 from kb.printing.order import in_reading_order, nested
 from kb.printing.trees import element, product_of, sum_of
 
@@ -45,8 +46,8 @@ class Names:
     ``shown`` renames symbols and steps for display; ``usual`` says how an axis of a name is indexed
     in the definitions, so that derivatives speak of the same things by the same letters. ``ranges``
     collects the sizes over which each name runs. ``expectations`` are values shown as such, and so are
-    those that are ``awaiting`` their differentiation. ``signatures`` names the arguments of abstract
-    functions of arrays. ``slopes`` are derivatives that have a name: of which array, how many axes that
+    those that are ``awaiting`` their differentiation. ``signatures`` are those of abstract
+    functions. ``slopes`` are derivatives that have a name: of which array, how many axes that
     has, and by which symbol.
     ``roles`` say what the names hold (see ``kb.printing.order``), ``letters`` by which letters the
     author indexes (without them any hint is as good as another), ``pairs`` what the author multiplies,
@@ -61,7 +62,7 @@ class Names:
     ranges: dict[str, set[str]] = field(default_factory=dict, compare=False)
     expectations: Mapping[str, Expectation] = field(default_factory=dict)
     awaiting: Mapping[str, Awaiting] = field(default_factory=dict)
-    signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
     slopes: Mapping[str, tuple[str, int, str]] = field(default_factory=dict)
     roles: Mapping[str, int] = field(default_factory=dict)
     pairs: frozenset[tuple[str, str]] = frozenset()

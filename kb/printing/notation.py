@@ -15,7 +15,7 @@ from kb.index.nodes import Bind, Fn, Pick, Read, reads, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step
 from kb.model import Entry
 from kb.parser import parse_statement
-from kb.printing.functions import argument_names, with_functions
+from kb.printing.functions import signatures_of, with_functions
 from kb.printing.glyphs import Context, Glyph, assemble, glyph_latex, split_name, split_scripts, symbol_latex
 from kb.printing.matrix import matrix_notation
 from kb.printing.names import Names, poly_tree
@@ -58,7 +58,7 @@ def names_for(entry: Entry, definition: Program, program: Program | None = None)
     known = {key: letter for key, letter in usual.items() if letter in letters}
     roles = {name: _role(name, definition) for name in tensors}
     pairs = authored_pairs(step.expr for step in steps)
-    held = Names(frozenset(taken), {}, {}, known, ranges, signatures=argument_names(definition))
+    held = Names(frozenset(taken), {}, {}, known, ranges, signatures=signatures_of(definition))
     inverses = {
         step.name: (step.argument, step.lead)
         for step in (program or definition).steps
@@ -124,7 +124,7 @@ def context_for(entry: Entry, program: Program, programs: Programs | None = None
         time_index=timed,
         times=_times(entry, program) if timed else {},
     )
-    return with_functions(known, program)
+    return with_functions(known, signatures_of(program))
 
 
 def timeline(entry: Entry) -> str | None:

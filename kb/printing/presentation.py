@@ -91,11 +91,11 @@ class Presentation:
             if line.constrained is not None:
                 gap = " " * _width(left)
                 lines.append(f"  {gap} = {text(line.constrained, self.context)}    because {because}")
+        if self.reducers:
+            lines[-1] += "    for " + ", ".join(f"{name} = {instance}" for name, instance in self.reducers)
         if self.before:
             lines.append("where")
             lines += [f"  {text(step, self.defining)}" for step in self.before]
-        if self.reducers:
-            lines.append("for " + ", ".join(f"{name} = {instance}" for name, instance in self.reducers))
         return "\n".join(lines)
 
     def _shape_text(self, shape: Shape) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kb.printing.functions import derivative_word
 from kb.printing.glyphs import Context
-from kb.tree import Array, Call, Chain, Element, Name, Node, Transpose
+from kb.tree import Array, Call, Chain, Element, Name, Node, Prime, Transpose
 from kb.vocabulary import FUNCTIONS
 
 _SCALARS = {"norm", "det", "logdet", "trace", "delta"}
@@ -25,6 +26,8 @@ def rank(node: Node, context: Context) -> int:
             return _chain_rank(operands, operators, context)
         case Call(function, arguments):
             return _call_rank(function, arguments, context)
+        case Prime(function, arguments, by):
+            return _call_rank(derivative_word(function, by), arguments, context)
     return _largest(node.children(), context)
 
 

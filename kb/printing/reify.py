@@ -44,16 +44,14 @@ from kb.index.nodes import (
     Variable,
     Whole,
     children,
-    derivative_places,
     free_indices,
     num,
     val,
     walk,
 )
 from kb.index.program import Program
-from kb.printing.functions import derivative_name
 from kb.printing.names import Awaiting, Expectation, Names, poly_tree
-from kb.printing.trees import Symmetric, element, negated, number_parts, product_of, renamed, sum_of
+from kb.printing.trees import element, negated, number_parts, product_of, renamed, sum_of
 
 
 def reify(expr: Expr, names: Names | None = None) -> tree.Node:
@@ -276,8 +274,14 @@ class Reifier:
         """``f(x)``, ``f'(x)``, or a partial derivative of a function of several numbers."""
         args = tuple(self.visit(a) for a in expr.args)
         total = sum(expr.orders)
+        known = self.names.signatures.get(expr.name)
         if len(args) == 1 and total:
-            return tree.Prime(expr.name + "_prime" * (total - 1), args)
+            if total == 1 or known is None:
+                return tree.Prime(expr.name + "_prime" * (total - 1), args)
+            return tree.Prime(expr.name, args, known.arguments * total)
+        if total and known is not None and not _tells_apart(args):
+            by = tuple(a for a, order in zip(known.arguments, expr.orders, strict=True) for _ in range(order))
+            return tree.Prime(expr.name, args, by)
         node: tree.Node = tree.Call(expr.name, args)
         for order, arg in zip(expr.orders, args, strict=True):
             for _ in range(order):
@@ -287,12 +291,12 @@ class Reifier:
     def of_arrays(self, expr: ApplyArray) -> tree.Node:
         """A function of arrays or a derivative of one, as an array of its own: ``grad_L(theta - v)``."""
         args = tuple(self.whole(a) for a in expr.args)
-        rank = len(derivative_places(expr)[0])
-        if expr.wrt == (0,) and len(expr.args) == 1 and not expr.args[0].indices:
-            return tree.Prime(expr.name, args)
-        names = self.names.signatures.get(expr.name) or tuple(f"{n + 1}" for n in range(len(args)))
-        made = Symmetric if len(expr.wrt) == 2 and len(set(expr.wrt)) == 1 and not rank else tree.Call
-        return made(derivative_name(expr.name, expr.wrt, names, rank), args)
+        if not expr.wrt:
+            return tree.Call(expr.name, args)
+        known = self.names.signatures.get(expr.name)
+        arguments = known.arguments if known is not None else tuple(f"a_{n}" for n in range(len(args)))
+        by = tuple(arguments[n] for n in expr.wrt) if len(args) > 1 or len(expr.wrt) > 1 else ()
+        return tree.Prime(expr.name, args, by)
 
     def whole(self, arg: Whole) -> tree.Node:
         """An array as a whole: without its indices where each read ends with them, else in matrix notation."""
@@ -309,6 +313,11 @@ class Reifier:
             return self.visit(bare)
         matrix = matrix_notation(arg.body, arg.indices, Program({}, (), ()), self.names)
         return matrix if matrix is not None else self.inside(arg.indices, arg.body).visit(arg.body)
+
+
+def _tells_apart(args: Sequence[tree.Node]) -> bool:
+    """Whether ``d(f(x, y), x)`` says by which argument: each is a name or an element of its own."""
+    return all(isinstance(a, (tree.Name, tree.Element)) for a in args) and len(set(args)) == len(args)
 
 
 def _is_place(side: Expr) -> bool:

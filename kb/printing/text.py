@@ -10,6 +10,7 @@ from kb.errors import LanguageError
 from kb.glyphs import split_notation
 from kb.printing.binders import Binder, binder, common_limit, count, merge_indices, span
 from kb.printing.boxes import ATOM, CASES, FACTOR, LOGIC, PRODUCT, RELATION, SCRIPTED, SUM, Box, held
+from kb.printing.functions import derivative_word
 from kb.printing.glyphs import (
     SUBSCRIPT_DIGITS,
     SUPERSCRIPT_DIGITS,
@@ -145,8 +146,11 @@ class TextPrinter:
                 return self.element(inner, merged.indices)
             case Call():
                 return self.call(item)
-            case Prime(function, arguments):
-                return Box(f"{self.function(function)}′({self.listed(arguments)})")
+            case Prime(function, arguments, by):
+                word = derivative_word(function, by)
+                known = word in self.context.glyphs
+                sign = self.function(word) if known else self.function(function) + "′" * max(1, len(by))
+                return Box(f"{sign}({self.listed(arguments)})")
             case Transpose(operand):
                 return self.raised(operand, "ᵀ")
             case Power(base, exponent):

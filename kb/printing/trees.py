@@ -11,12 +11,6 @@ from kb import tree
 _MOST_DIGITS = 100
 
 
-class Symmetric(tree.Call):
-    """A call that gives a symmetric matrix, which is its own transpose."""
-
-    __slots__ = ()
-
-
 def element(name: str, indices: Sequence[tree.Node]) -> tree.Name | tree.Element:
     """``name`` or ``name[i, j]``."""
     return tree.Element(tree.Name(name), tuple(indices)) if indices else tree.Name(name)
@@ -119,8 +113,8 @@ def renamed(node: tree.Node, names: dict[str, str]) -> tree.Node:
             return tree.Chain(tuple(renamed(o, names) for o in operands), operators)
         case tree.Call(function, arguments, rest):
             return tree.Call(function, tuple(renamed(a, names) for a in arguments), rest)
-        case tree.Prime(function, arguments):
-            return tree.Prime(function, tuple(renamed(a, names) for a in arguments))
+        case tree.Prime(function, arguments, by):
+            return tree.Prime(function, tuple(renamed(a, names) for a in arguments), by)
         case tree.Cases(then, condition, otherwise):
             return tree.Cases(renamed(then, names), renamed(condition, names), renamed(otherwise, names))
         case tree.Comparison(operator, left, right):
