@@ -143,7 +143,8 @@ def in_time(entry: Entry, name: str) -> bool:
 def _times(entry: Entry, program: Program) -> dict[str, int]:
     """When each value is of: incoming states of the time before, what is named so of its own."""
     times: dict[str, int] = {}
-    for name in [*program.tensors, *(s.name for s in entry.symbols)]:
+    own_names = [s.name for s in entry.symbols]
+    for name in [*program.tensors, *own_names, *(f"{name}_bar" for name in own_names)]:
         base = _base(name)
         symbol = entry.symbol(base)
         own = split_name(base, timed=True).shift if symbol is not None else None
