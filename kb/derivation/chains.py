@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -318,5 +319,5 @@ def _awaited_letters(names: Names) -> Names:
 
 
 def _symbols(node: tree.Node) -> list[str]:
-    """What a formula is made of, whatever the order: brackets aside."""
-    return sorted(c for c in str(node) if c not in " ()")
+    """What a formula is made of, whatever the order, the brackets and the letters of its indices."""
+    return sorted(re.sub(r"\b[a-z]\b|[ ()]", "", str(node)))
