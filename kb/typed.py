@@ -218,7 +218,7 @@ def _unused_id(steps: list[tuple[int, str]], entries: Mapping[str, Entry]) -> st
 
 
 def _entry(entry_id: str, steps: list[tuple[int, str]], declared: tuple[Symbol, ...]) -> Entry:
-    """The expression as an entry: its outputs are the targets that are never read."""
+    """The expression as an entry: its outputs are the targets that nothing reads after their last definition."""
     targets: dict[str, None] = {}
     read: set[str] = set()
     for _, text in steps:
@@ -231,7 +231,7 @@ def _entry(entry_id: str, steps: list[tuple[int, str]], declared: tuple[Symbol, 
             bases = [t.base if isinstance(t, tree.Element) else t for t in statement.targets]
             own = dict.fromkeys(b.id for b in bases if isinstance(b, tree.Name))
             targets |= own
-            read |= {name for part in parts for name in tree.names(part)} - set(own)
+            read = (read | {name for part in parts for name in tree.names(part)}) - set(own)
     known = {s.name for s in declared}
     outputs = [n for n in targets if n not in read and n not in known]
     symbols = (*declared, *(Symbol(name, role="output") for name in outputs))

@@ -145,6 +145,27 @@ def infer_ranges(expressions: Expressions, indices: dict[str, Index], nodes: lis
             index.size = _smallest(expressions.scope, name, candidates)
 
 
+def bound_by_shifted_reads(expressions: Expressions, index: Index, nodes: list[tree.Node]) -> None:
+    """Give an index that nothing reads bare the range for which reads such as ``x[t + 1]`` stay inside."""
+    scope, sizes = expressions.scope, []
+    for part in (p for node in nodes for p in tree.walk(node)):
+        if not isinstance(part, tree.Element) or not isinstance(part.base, tree.Name):
+            continue
+        held = scope.current.get(part.base.id)
+        if held is None or expressions.is_padded(part.base.id):
+            continue
+        for place, size in zip(part.indices, scope.tensors[held].shape, strict=False):
+            try:
+                with scope.binding({index.name: index}):
+                    shift = (expressions.index(place) - Poly.of(index)).constant
+            except LanguageError:
+                continue
+            if shift is not None:
+                sizes.append((size - shift, part))
+    if sizes:
+        index.size = _smallest(scope, index.name, list(sizes))
+
+
 Found = dict[str, list[tuple[Poly, tree.Node]]]
 
 

@@ -12,13 +12,13 @@ from kb.errors import EqkbError, Fault, LanguageError, nearest
 from kb.index import build
 from kb.index.affine import Facts, Index, Poly
 from kb.index.array_functions import array_instance, merged
-from kb.index.binders import infer_ranges
+from kb.index.binders import bound_by_shifted_reads, infer_ranges
 from kb.index.calls import Calls
 from kb.index.expressions import Derive, Expressions
 from kb.index.nodes import Expr, Read
 from kb.index.operators import instance_of, reducer_instance
 from kb.index.program import AnyStep, ArrayStep, Program, Step, Tensor, is_beyond
-from kb.index.recurrence import gather_loops
+from kb.index.recurrence import RecurrenceError, gather_loops
 from kb.index.scope import MAX_LITERAL_SIZE, Array, Poisoned, Scope, shortened, show, show_shape, size_of
 from kb.index.signatures import is_on_arrays
 from kb.model import Entry, Symbol
@@ -64,6 +64,7 @@ class _Builder:
         self.faults: list[Fault] = []
         self.failed = False
         self.parts: dict[str, list[Step]] = {}
+        self.defined_in: dict[str, list[tuple[int, tree.Step]]] = {}
         self.waiting: dict[str, list[tuple[tree.Element, tuple[Poly, ...], Array]]] = {}
 
     def fault(self, field: str, error: EqkbError) -> None:
@@ -250,8 +251,10 @@ class _Builder:
         for n, statement in statements:
             for target in statement.targets:
                 self.scope.later.setdefault(_base(target), n)
+                self.defined_in.setdefault(_base(target), []).append((n, statement))
         for n, statement in statements:
             names = [_base(t) for t in statement.targets]
+            self.scope.target = names[0]
             try:
                 self.statement(statement)
             except EqkbError as error:
@@ -402,10 +405,12 @@ class _Builder:
         indices: dict[str, Index] = {}
         for target in targets:
             indices.update({n: i for n, i in self._free_indices(target).items() if n not in indices})
+        for name in sorted(tree.names(statement.value) & self.waiting.keys() - {_base(t) for t in targets}):
+            self._open_ahead(name)
         shapes = [self._shape_of(target, indices) for target in targets]
         infer_ranges(self.expressions, indices, [statement.value])
         for n, target in enumerate(targets):
-            shapes[n] = shapes[n] or self._shape_from_start(target, indices)
+            shapes[n] = shapes[n] or self._shape_from_start(target, indices, [statement.value])
         with self.scope.binding(indices):
             places = [tuple(self.expressions.index(i) for i in t.indices) for t in targets]
             values = self.values(statement)
@@ -438,7 +443,22 @@ class _Builder:
             self._ranges_from_shape(target, indices, declared)
         return declared
 
-    def _shape_from_start(self, target: tree.Element, indices: dict[str, Index]) -> tuple[Poly, ...] | None:
+    def _open_ahead(self, name: str) -> None:
+        """Let a recurrence be read by a statement before that which defines it: what both say gives its range."""
+        for _, statement in self.defined_in[name]:
+            targets = [t for t in statement.targets if _base(t) == name and isinstance(t, tree.Element)]
+            indices = self._free_indices(targets[0]) if targets else {}
+            if not indices:
+                continue
+            turns = [s for found in self.defined_in.values() for _, s in found]
+            values = [s.value for s in turns if any(tree.names(t) & indices.keys() for t in s.targets)]
+            infer_ranges(self.expressions, indices, values)
+            self._shape_from_start(targets[0], indices, values)
+            return
+
+    def _shape_from_start(
+        self, target: tree.Element, indices: dict[str, Index], values: list[tree.Node]
+    ) -> tuple[Poly, ...] | None:
         """The shape of a recurrence without a declared one: from its start and the range of its index."""
         name = _base(target)
         waiting = self.waiting.pop(name, [])
@@ -453,9 +473,12 @@ class _Builder:
             )
         (index,) = indices.values()
         shift = (places[0] - Poly.of(index)).constant
+        if index.size is None:
+            bound_by_shifted_reads(self.expressions, index, values)
         if shift is None or index.size is None or shift < 0:
             raise LanguageError(
-                f"the range of {name!r} cannot be inferred; declare it: symbols: {name}: {{shape: [...], role: step}}",
+                f"the range of {name!r} cannot be inferred; declare its shape, as in symbols: {name}: "
+                f"{{shape: [...], role: step}}",
                 target.at,
             )
         shape = (index.size + shift, *first.shape)
@@ -579,8 +602,9 @@ class _Builder:
                 self.faults.append(Fault(f"the parts of {name!r} {message}", "define[0]"))
         try:
             steps = gather_loops(self.without_copies(), self.scope.tensors)
-        except LanguageError as error:
-            self.fault("define[0]", error)
+        except RecurrenceError as error:
+            n, statement = self.defined_in.get(error.name, [(0, None)])[-1]
+            self.fault(f"define[{n}]", LanguageError(error.message, statement.at if statement is not None else 0))
         if self.faults:
             return None
         self.scope.steps = list(steps)  # as claims see them

@@ -15,13 +15,19 @@ from kb.index.affine import Index, Poly
 from kb.index.nodes import ZERO, Read, reads
 from kb.index.program import AnyStep, ArrayStep, Loop, Step, Tensor
 
-Writers = Mapping[str, Sequence[int]]
+
+class RecurrenceError(LanguageError):
+    """What is wrong with the recurrence of an array; ``name`` is the array."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
 
 
 def gather_loops(steps: Sequence[AnyStep], tensors: Mapping[str, Tensor]) -> tuple[AnyStep, ...]:
     """The steps in an order of computation, those of each recurrence together in a loop.
 
-    Raises LanguageError where steps depend on each other but do not advance along one index.
+    Raises RecurrenceError where steps depend on each other but do not advance along one index.
     """
     writers: dict[str, list[int]] = {}
     for n, step in enumerate(steps):
@@ -95,7 +101,7 @@ class _Circle:
         for n in members:
             step = steps[n]
             if isinstance(step, ArrayStep):
-                raise LanguageError(f"the recurrence passes through {step.operation}(...), which is not possible yet")
+                raise RecurrenceError(step.name, f"a recurrence cannot pass through {step.operation}(...)")
             self.members[n] = step
         self.names = {s.name for s in self.members.values()}
         self.label = next((s.name for s in self.members.values() if s.name in tensors and s.target), "")
@@ -117,10 +123,9 @@ class _Circle:
         order = self.order([(reader, writer) for reader, writer, lag in lags if lag == 0])
         return [*starts, *(self.in_loop(self.members[n], way.indices[n], loop) for n in order)]
 
-    def fault(self, what: str) -> LanguageError:
-        return LanguageError(
-            f"the recurrence of {self.label!r} {what}; it must advance along one index, as in h[t] = f(h[t - 1], x[t])"
-        )
+    def fault(self, what: str) -> RecurrenceError:
+        advice = "it advances along one index, as in h[t] = f(h[t - 1], x[t])"
+        return RecurrenceError(self.label, f"the recurrence of {self.label!r} {what}; {advice}")
 
     # --- the index that it advances along -------------------------------------------------------
 
@@ -225,9 +230,10 @@ class _Circle:
                 if place in given:
                     continue
                 if not self.tensors[name].outside:
-                    raise LanguageError(
+                    raise RecurrenceError(
+                        name,
                         f"the recurrence of {name!r} reads {name}[{place}], which nothing defines; write its start "
-                        f"as a step before: {name}[{place}] = ..."
+                        f"as a step before: {name}[{place}] = ...",
                     )
                 rest = [i.fresh() for n, i in enumerate(p.index for p in step.target) if i is not None and n != axis]
                 target = [Poly.of(i) for i in rest]

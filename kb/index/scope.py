@@ -66,6 +66,7 @@ class Scope:
     poisoned: set[str] = field(default_factory=set)
     later: dict[str, int] = field(default_factory=dict)
     opened: set[str] = field(default_factory=set)  # arrays that may be read, but are not all defined yet
+    target: str = ""  # the name that the statement in hand defines
     obligations: list[Obligation] = field(default_factory=list)
     facts: Facts = field(default_factory=Facts)
 
@@ -95,6 +96,10 @@ class Scope:
         """The error for a name that means nothing here."""
         if name in self.poisoned:
             return Poisoned(name, at)
+        if name in self.later and name == self.target:
+            return LanguageError(
+                f"{name!r} reads itself, but has no start; write one as a step before, such as {name}[-1] = 0", at
+            )
         if name in self.later:
             return LanguageError(f"step {name!r} is used before it is defined; move its definition up", at)
         known = [*self.declared, *self.current, *self.dimensions, *self.indices, *CONSTANTS]

@@ -7,6 +7,7 @@ slow at that on sums.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -38,7 +39,7 @@ from kb.index.nodes import (
     Var,
     walk,
 )
-from kb.index.program import ArrayStep, Program, Step, Tensor
+from kb.index.program import AnyStep, ArrayStep, Program, Step, Tensor, is_beyond, loop_of
 from kb.index.sympy_words import FirstExtremum, MaxOver, MinOver, round_to_even
 from kb.vocabulary import FUNCTIONS
 
@@ -61,7 +62,10 @@ class SympyForm:
         self._symbols: dict[str, Sympy] = {}
         self._memo: dict[Any, Sympy] = {}
         self._names = frozenset(program.tensors) | frozenset(program.dimensions)
-        self._defined = {s.name for s in program.steps}
+        count = Counter(s.name for s in program.steps)
+        # An array that a recurrence reads of itself stays a name: it has no expression without one.
+        self._recurrent = {s.name for s in program.steps if loop_of(s) is not None and count[s.name] > 1}
+        self._defined = {s.name for s in program.steps} - self._recurrent
         self._primitive = {s.name: s for s in program.steps if isinstance(s, ArrayStep)}
 
     # --- names ----------------------------------------------------------------------------------
@@ -91,9 +95,10 @@ class SympyForm:
     def output(self, name: str) -> Sympy:
         """A step at its own free indices, which become Symbols of their names.
 
-        Where affine left sides define its parts, a Piecewise on the index.
+        Where affine left sides define its parts, a Piecewise on the index. An array of a recurrence
+        is given by itself at other places.
         """
-        definitions = self.program.definitions(name)
+        definitions = self._definitions(name)
         if not definitions:
             return self.symbol(name)
         if self.inline and self._weight(name) > MAX_WEIGHT:
@@ -107,6 +112,11 @@ class SympyForm:
             return self._defined_at(name, tuple(place), frozenset(names))
         except RecursionError:
             raise EqkbError(f"{name!r} is nested too deeply for SymPy; use .steps") from None
+
+    def _definitions(self, name: str) -> list[AnyStep]:
+        """The steps that define elements of an array, without those from which a recurrence starts."""
+        steps = self.program.definitions(name)
+        return [s for s in steps if isinstance(s, ArrayStep) or not any(map(is_beyond, s.target, s.shape))]
 
     def _weight(self, name: str) -> int:
         """How large a step is as a tree with all steps in place; SymPy would share what is equal, text would not."""
@@ -129,7 +139,7 @@ class SympyForm:
         """The value of a step at a place: one expression, or one for each of its parts."""
         key = (name, place, used)
         if key not in self._memo:
-            steps = [s for s in self.program.definitions(name) if isinstance(s, Step)]
+            steps = [s for s in self._definitions(name) if isinstance(s, Step)]
             if len(steps) == 1 and steps[0].is_plain:
                 env = dict(zip(steps[0].free, place, strict=True))
                 self._memo[key] = self.convert(steps[0].expr, env, used)
