@@ -68,12 +68,53 @@ BINDERS = {
 # Binders that an abstract reducer may stand for.
 REDUCTIONS = ("sum", "mean", "prod", "max", "min", "logsumexp")
 
+
+@dataclass(frozen=True, slots=True)
+class MatrixFunction:
+    """A primitive of a whole matrix, mapped over leading axes; calculus has a rule for its derivative.
+
+    ``outputs`` gives each result a name and its axes, which are the argument's rows ``m`` and columns
+    ``n``; a function that is not ``tall`` takes square matrices only. ``words`` say what each of
+    several outputs is.
+    """
+
+    name: str
+    numpy: str
+    outputs: tuple[tuple[str, str], ...]
+    tall: bool = False
+    words: tuple[str, ...] = ()
+    about: str = ""
+
+
+_MATRIX_ROWS = (
+    MatrixFunction("inv", "np.linalg.inv({})", (("inv", "nn"),), about="inverse of a square matrix"),
+    MatrixFunction("det", "np.linalg.det({})", (("det", ""),), about="determinant"),
+    MatrixFunction(
+        "logdet", "np.linalg.slogdet({})[1]", (("logdet", ""),), about="logarithm of the absolute determinant"
+    ),
+    MatrixFunction("expm", "_expm({})", (("expm", "nn"),), about="exponential of a square matrix"),
+    MatrixFunction(
+        "eigh",
+        "_eigh({})",
+        (("lam", "n"), ("U", "nn")),
+        words=("eigenvalues", "eigenvectors"),
+        about="lam, U = eigh(C): eigenvalues upwards, and eigenvectors, of the symmetric part of C",
+    ),
+    MatrixFunction(
+        "svd",
+        "_svd({})",
+        (("U", "mn"), ("s", "n"), ("V", "nn")),
+        tall=True,
+        words=("leftvectors", "singularvalues", "rightvectors"),
+        about="U, s, V = svd(A): A is U @ diag(s) @ V.T; s goes downwards, and A has no more columns than rows",
+    ),
+)
+MATRIX_FUNCTIONS: dict[str, MatrixFunction] = {row.name: row for row in _MATRIX_ROWS}
+
 # Functions of whole arrays: (name, what it gives).
 ARRAY_FUNCTIONS = {
     "norm": "Euclidean (Frobenius) norm of an array; norm(x, p) is the p-norm of a vector",
-    "inv": "inverse of a square matrix",
-    "det": "determinant",
-    "logdet": "logarithm of the absolute determinant",
+    **{row.name: row.about for row in _MATRIX_ROWS},
     "trace": "sum of the diagonal",
     "matpow": "matrix power with a whole exponent",
     "diag": "diagonal matrix of a vector, or diagonal of a matrix",

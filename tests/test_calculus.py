@@ -14,7 +14,8 @@ from agreement import draw, of_entry, output, shipped, sizes_of
 
 import kb
 from kb.calculus.evaluate import Elements, Evaluation
-from kb.calculus.forward import jvp, partial, with_inverses
+from kb.calculus.forward import jvp, partial
+from kb.calculus.primitives import with_companions
 from kb.calculus.reverse import gather, vjp
 from kb.errors import NotDifferentiable
 from kb.index import build
@@ -83,7 +84,7 @@ class Point:
 
     def by_partials(self, name: str) -> mpmath.mpf:
         total = mpmath.mpf(0)
-        known = Evaluation(with_inverses(self.program)[0], self.values, self.sizes).run()
+        known = Evaluation(with_companions(self.program), self.values, self.sizes).run()
         for public, held in self.program.returns:
             for part in partial(self.program, held, name, strict=False):
                 evaluation = Evaluation(self.program, known, self.sizes)

@@ -11,7 +11,8 @@ from kb.calculus.claims import ClaimForm, claim_faults, elaborate_claim, prove, 
 from kb.calculus.evaluate import Evaluation
 from kb.catalogue import Catalogue
 from kb.errors import LanguageError
-from kb.evidence.subject import Subject, elements, open_sizes
+from kb.evidence.sampling import elements
+from kb.evidence.subject import Subject, open_sizes
 from kb.index.nodes import Integral, walk
 from kb.index.program import Step
 from kb.model import Entry, NamedClaim, Symbol

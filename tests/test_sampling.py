@@ -11,8 +11,7 @@ import pytest
 
 import kb
 from kb.catalogue import Catalogue
-from kb.evidence.sampling import MARGIN, NoSample, Point, Sampler, holds
-from kb.evidence.subject import elements
+from kb.evidence.sampling import MARGIN, NoSample, Point, Sampler, elements, holds
 from kb.model import Entry, Symbol
 from kb.parser import parse_expression
 from kb.programs import Programs

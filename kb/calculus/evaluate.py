@@ -287,21 +287,55 @@ class Evaluation:
         return self.applied_before[key]
 
     def primitive(self, step: ArrayStep) -> Elements:
-        """Inverses and determinants of the matrices along the last two axes."""
+        """A result of a function of the matrices along the last two axes."""
         source = self.values[step.argument]
         shape = [self.size(s) for s in self.program.shape(step.argument)]
-        lead, n = shape[: step.lead], shape[-1]
+        lead, m, n = shape[: step.lead], shape[-2], shape[-1]
         result: Elements = {}
         for front in product(*map(range, lead)):
-            matrix = mpmath.matrix([[source[(*front, i, j)] for j in range(n)] for i in range(n)])
-            if step.operation == "inv":
-                inverse = matrix**-1
-                for i, j in product(range(n), range(n)):
-                    result[(*front, i, j)] = inverse[i, j]
-            else:
-                value = mpmath.det(matrix)
-                result[front] = value if step.operation == "det" else mpmath.log(abs(value))
+            matrix = mpmath.matrix([[source[(*front, i, j)] for j in range(n)] for i in range(m)])
+            found = _MATRIX[step.operation](matrix)[step.output]
+            if not isinstance(found, mpmath.matrix):
+                result[front] = found
+                continue
+            for i, j in product(range(found.rows), range(found.cols)):
+                result[(*front, i) if len(step.shape) == step.lead + 1 else (*front, i, j)] = found[i, j]
         return result
+
+
+def _eigh(matrix: Any) -> tuple[Any, Any]:
+    """Eigenvalues upwards and eigenvectors of the symmetric part."""
+    values, vectors = mpmath.eigsy((matrix + matrix.T) / 2)
+    return values, vectors * _signs(vectors)
+
+
+def _svd(matrix: Any) -> tuple[Any, Any, Any]:
+    """The thin decomposition ``U diag(s) V^T``."""
+    if matrix.rows < matrix.cols:
+        raise ValueError(f"svd of {matrix.rows} rows and {matrix.cols} columns")
+    left, values, right = mpmath.svd_r(matrix)
+    return left * _signs(right.T), values, right.T * _signs(right.T)
+
+
+def _signs(vectors: Any) -> Any:
+    """A diagonal matrix that makes the first of each column's largest entries positive."""
+    signs = mpmath.eye(vectors.cols)
+    for k in range(vectors.cols):
+        column = list(vectors[:, k])
+        top = max(map(abs, column)) * (1 - mpmath.mpf("1e-6"))
+        if next(x for x in column if abs(x) >= top) < 0:
+            signs[k, k] = -1
+    return signs
+
+
+_MATRIX = {
+    "inv": lambda matrix: (matrix**-1,),
+    "det": lambda matrix: (mpmath.det(matrix),),
+    "logdet": lambda matrix: (mpmath.log(abs(mpmath.det(matrix))),),
+    "expm": lambda matrix: (mpmath.expm(matrix),),
+    "eigh": _eigh,
+    "svd": _svd,
+}
 
 
 def integrate(integrand: Any, low: Element, high: Element) -> Element:

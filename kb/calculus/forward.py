@@ -5,48 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kb.calculus.linear import Contribution, contributions, primitive_contribution
+from kb.calculus.linear import Contribution
+from kb.calculus.primitives import Layout, Linearised, along, layout
 from kb.calculus.tidy import Tidy
 from kb.index import build
 from kb.index.affine import Index, Poly
 from kb.index.nodes import ONE, ZERO, Condition, Expr, Read
 from kb.index.program import AnyStep, ArrayStep, Program, Step, Tensor, dependents, index_names, loop_of
 from kb.model import Symbol
-
-
-def with_inverses(program: Program) -> tuple[Program, dict[str, str]]:
-    """The program with an inverse for each determinant's argument, and where each primitive's inverse is."""
-    inverses: dict[str, str] = {}
-    steps: list[AnyStep] = []
-    tensors = dict(program.tensors)
-    for step in program.steps:
-        if isinstance(step, ArrayStep) and step.operation != "inv":
-            name = f"{step.argument}_inv"
-            while name in program.dimensions or (name in tensors and name not in inverses.values()):
-                name += "_1"
-            if name not in tensors:
-                shape = program.shape(step.argument)
-                steps.append(ArrayStep(name, "inv", step.argument, shape, step.lead))
-                tensors[name] = Tensor(name, shape)
-            inverses[step.name] = inverses[name] = name
-        elif isinstance(step, ArrayStep):
-            inverses[step.name] = step.name
-        steps.append(step)  # after the inverse, which its derivative reads
-    return replace(program, tensors=tensors, steps=tuple(steps)), inverses
-
-
-def linearised(
-    program: Program, step: AnyStep, active: set[str], inverses: dict[str, str], strict: bool
-) -> tuple[tuple[Index, ...], tuple[Poly, ...], list[Contribution]]:
-    """A step's free indices, its target, and how it depends on what it reads."""
-    if isinstance(step, Step):
-        return step.free, step.target, contributions(step.expr, active, strict)
-    free = tuple(
-        Index(n, s) for n, s in zip(index_names(set(program.tensors), len(step.shape)), step.shape, strict=True)
-    )
-    size = program.shape(step.argument)[-1]
-    found = [primitive_contribution(step, free, size, inverses[step.name])] if step.argument in active else []
-    return free, tuple(Poly.of(i) for i in free), found
 
 
 @dataclass(frozen=True)
@@ -64,53 +30,78 @@ class Forward:
 
 def jvp(program: Program, wrt: Sequence[str], strict: bool = True) -> Forward:
     """The tangents of all outputs for tangents of the given symbols. Raises NotDifferentiable."""
-    program, inverses = with_inverses(program)
-    active = program.dependents(set(wrt))
-    tidy = Tidy(program)
-    tensors = dict(program.tensors)
-    names: dict[str, str] = {}
+    return _Tangents(program, wrt, strict).run()
 
-    def dot(name: str) -> str:
-        fresh = f"{name}_dot"
-        while fresh in tensors or fresh in program.dimensions:
-            fresh += "_1"
-        tensors[fresh] = Tensor(fresh, program.shape(name), outside=program.tensors[name].outside)
-        names[name] = fresh
-        return fresh
 
-    tangents = {name: dot(name) for name in wrt}
-    for name in dict.fromkeys(s.name for s in program.steps if loop_of(s) is not None and s.name in active):
-        dot(name)  # they read each other's
-    for name, held in tangents.items():
-        shape = program.shape(name)
-        symbol = Symbol(held, tuple(map(str, shape)), about=f"tangent of {name}")
-        tensors[held] = Tensor(held, shape, symbol, program.tensors[name].outside)
-    steps: list[AnyStep] = []
-    defined = set(program.tensors) - {s.name for s in program.steps}
-    for step in program.steps:
-        steps.append(step)
-        defined.add(step.name)
-        if step.name not in active:
-            continue
-        tidy.show(set(defined))
-        free, target, found = linearised(program, step, active, inverses, strict)
-        held = names.get(step.name) or dot(step.name)
+class _Tangents:
+    def __init__(self, program: Program, wrt: Sequence[str], strict: bool) -> None:
+        self.layout = layout(program)
+        self.program = self.layout.program
+        self.wrt = tuple(wrt)
+        self.strict = strict
+        self.active = self.layout.dependents(set(wrt))
+        self.tidy = Tidy(program)
+        self.tensors = dict(self.program.tensors)
+        self.names: dict[str, str] = {}
+        self.steps: list[AnyStep] = []
+
+    def run(self) -> Forward:
+        program = self.program
+        tangents = {name: self.dot(name) for name in self.wrt}
+        looped = dict.fromkeys(s.name for s in program.steps if loop_of(s) is not None and s.name in self.active)
+        for name in looped:
+            self.dot(name)  # they read each other's
+        for name, held in tangents.items():
+            shape = program.shape(name)
+            symbol = Symbol(held, tuple(map(str, shape)), about=f"tangent of {name}")
+            self.tensors[held] = Tensor(held, shape, symbol, program.tensors[name].outside)
+        defined = set(program.tensors) - {s.name for s in program.steps}
+        for steps, nodes in self.layout.groups:
+            self.steps += steps
+            defined |= {s.name for s in steps}
+            self.tidy.show(set(defined))
+            for node in nodes:
+                if node.name in self.active:
+                    self.push(node)
+        results = {public: self.names.get(held) if held in self.active else None for public, held in program.returns}
+        returns = tuple((public, held) for public, held in results.items() if held is not None)
+        made = replace(program, tensors=self.tensors, steps=tuple(self.steps), returns=returns)
+        return Forward(replace(made, steps=made.needed({h for _, h in returns})), tangents, results)
+
+    def fresh(self, name: str) -> str:
+        while name in self.tensors or name in self.program.dimensions:
+            name += "_1"
+        return name
+
+    def dot(self, name: str) -> str:
+        held = self.fresh(f"{name}_dot")
+        self.tensors[held] = Tensor(held, self.program.shape(name), outside=self.program.tensors[name].outside)
+        self.names[name] = held
+        return held
+
+    def push(self, node: Linearised) -> None:
+        """The tangent of a node from the tangents of what it reads."""
+        held = self.names.get(node.name) or self.dot(node.name)
+        if isinstance(node, ArrayStep) and node.name in self.layout.exponentials:
+            block = self.fresh(f"{node.name}_block")
+            self.tensors[block] = Tensor(block, ())
+            steps, free, value = along(node, self.names[node.argument], block, self.fresh(f"L_{node.argument}"))
+            self.steps += steps
+            self.tensors |= {s.name: Tensor(s.name, s.shape) for s in steps}
+            self.steps.append(Step(held, free, tuple(map(Poly.of, free)), value, node.shape))
+            return
+        free, target, found = self.layout.linearised(node, self.active, self.strict)
         terms = [
-            build.bind("sum", c.bound, c.conditions, build.mul(c.coefficient, _tangent(names[c.name], c, program)))
+            build.bind("sum", c.bound, c.conditions, build.mul(c.coefficient, self.tangent(c)))
             for c in found
-            if c.name in names
+            if c.name in self.names
         ]
-        expr = tidy(build.add(*terms)) if terms else ZERO
-        accumulates = isinstance(step, Step) and step.accumulates
-        steps.append(Step(held, free, target, expr, step.shape, accumulates, loop_of(step)))
-    results = {public: names.get(held) if held in active else None for public, held in program.returns}
-    returns = tuple((public, held) for public, held in results.items() if held is not None)
-    made = replace(program, tensors=tensors, steps=tuple(steps), returns=returns)
-    return Forward(replace(made, steps=made.needed({h for _, h in returns})), tangents, results)
+        expr = self.tidy(build.add(*terms)) if terms else ZERO
+        accumulates = isinstance(node, Step) and node.accumulates
+        self.steps.append(Step(held, free, target, expr, node.shape, accumulates, loop_of(node)))
 
-
-def _tangent(held: str, c: Contribution, program: Program) -> Read:
-    return Read(held, c.index, program.tensors[c.name].outside)
+    def tangent(self, c: Contribution) -> Read:
+        return Read(self.names[c.name], c.index, self.program.tensors[c.name].outside)
 
 
 # --- partial derivatives -------------------------------------------------------------------------
@@ -136,8 +127,7 @@ def partial(program: Program, output: str, symbol: str, strict: bool = True, hel
     which ``with_slopes`` defines. With ``held``, ``symbol`` may be a step, which is then independent
     of what came before it.
     """
-    program, inverses = with_inverses(program)
-    return _Partial(program, inverses, symbol, strict, held).parts(output)
+    return _Partial(layout(program, elementwise=True), symbol, strict, held).parts(output)
 
 
 def with_slopes(
@@ -145,20 +135,19 @@ def with_slopes(
 ) -> tuple[Program, dict[str, str]]:
     """The program with the steps that its partial derivatives by a symbol need, and whose derivative each one is.
 
-    These are inverses beside determinants, and the derivative of each array of a recurrence: it obeys
+    These are what derivatives of matrix primitives read, and the derivative of each array of a recurrence: it obeys
     a recurrence of its own, has the array's shape and then the symbol's, and runs in the same loop.
     """
-    program, inverses = with_inverses(program)
-    return _Partial(program, inverses, symbol, strict, held).with_slopes()
+    return _Partial(layout(program, elementwise=True), symbol, strict, held).with_slopes()
 
 
 class _Partial:
-    def __init__(self, program: Program, inverses: dict[str, str], symbol: str, strict: bool, held: bool) -> None:
-        self.program = program
-        self.inverses = inverses
+    def __init__(self, laid: Layout, symbol: str, strict: bool, held: bool) -> None:
+        self.layout = laid
+        self.program = program = laid.program
         self.symbol = symbol
         self.strict = strict
-        steps = program.steps
+        steps = laid.nodes
         if held:
             last = max((n for n, s in enumerate(steps) if s.name == symbol), default=-1)
             steps = steps[last + 1 :]
@@ -188,16 +177,16 @@ class _Partial:
             made.append(Partial(free, target, self.wrt, self.tidy(expr)))
         return made
 
-    def of(self, step: AnyStep) -> tuple[tuple[Index, ...], tuple[Poly, ...], list[Contribution]]:
+    def of(self, step: Linearised) -> tuple[tuple[Index, ...], tuple[Poly, ...], list[Contribution]]:
         if id(step) not in self.linear:
-            self.linear[id(step)] = linearised(self.program, step, self.active, self.inverses, self.strict)
+            self.linear[id(step)] = self.layout.linearised(step, self.active, self.strict)
         return self.linear[id(step)]
 
     def seed(self, index: tuple[Poly, ...]) -> Expr:
         """The derivative of an element of the symbol with respect to the element in question."""
         return build.mul(ONE, *(build.delta(p, Poly.of(w)) for p, w in zip(index, self.wrt, strict=True)))
 
-    def step(self, step: AnyStep, free: tuple[Index, ...]) -> Expr:
+    def step(self, step: Linearised, free: tuple[Index, ...]) -> Expr:
         """The derivative of the element of a step at its own free indices."""
         terms = [self.term(c) for c in self.of(step)[2]]
         return self.tidy(build.add(*terms)) if terms else ZERO
@@ -232,7 +221,7 @@ class _Partial:
             slope: name for name, slope in self.slopes.items()
         }
 
-    def through(self, c: Contribution, step: AnyStep) -> Expr:
+    def through(self, c: Contribution, step: Linearised) -> Expr:
         """The part of a contribution that goes through one definition of the name that it reads."""
         free, target, _ = self.of(step)
         inner = build.freshen(self.step(step, free))

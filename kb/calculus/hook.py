@@ -169,7 +169,8 @@ class _Jacobian:
         target = tuple(Poly.of(i) for i in free)
         shape = tuple(i.extent for i in free)
         step = Step(name, tuple(free), target, expr, shape)
-        tensors = {**scope.tensors, name: Tensor(name, shape)}
+        later = {n: Tensor(n, ()) for n in scope.later}  # names that steps to come will have
+        tensors = {**later, **scope.tensors, name: Tensor(name, shape)}
         program = Program(
             tensors, (*self.steps, step), ((name, name),), dict(scope.instances), scope.facts, tuple(scope.dimensions)
         )

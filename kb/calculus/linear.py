@@ -35,7 +35,6 @@ from kb.index.nodes import (
     Whole,
     read_names,
 )
-from kb.index.program import ArrayStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +55,6 @@ def contributions(expr: Expr, active: set[str], strict: bool = False) -> list[Co
     derivatives of derivatives. Raises NotDifferentiable.
     """
     return Linear(active, strict).of(expr)
-
-
-def primitive_contribution(step: ArrayStep, free: tuple[Index, ...], size: Poly, inverse: str) -> Contribution:
-    """How an element of a primitive's result depends on its argument, a matrix of the given size.
-
-    An inverse B obeys ``dB = -B dA B``; a determinant D obeys ``dD = D tr(A^-1 dA)``, its logarithm
-    lacks the factor D. ``inverse`` names the step that holds ``A^-1`` (or B itself).
-    """
-    lead = tuple(Poly.of(i) for i in free[: step.lead])
-    row, column = Index("k", size), Index("l", size)
-    k, l = Poly.of(row), Poly.of(column)  # noqa: E741
-    if step.operation == "inv":
-        i, j = (Poly.of(f) for f in free[step.lead :])
-        coefficient = build.mul(MINUS_ONE, Read(step.name, (*lead, i, k), False), Read(step.name, (*lead, l, j), False))
-    else:
-        coefficient = Read(inverse, (*lead, l, k), False)
-        if step.operation == "det":
-            coefficient = build.mul(Read(step.name, lead, False), coefficient)
-    return Contribution(step.argument, (*lead, k, l), (row, column), (), coefficient)
 
 
 @dataclass(frozen=True, slots=True)

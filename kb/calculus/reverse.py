@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from kb.calculus.linear import Contribution, contributions, primitive_contribution
+from kb.calculus.linear import Contribution
 from kb.calculus.loops import LoopAdjoint
+from kb.calculus.primitives import Differential, Linearised, along, layout
 from kb.calculus.tidy import Tidy
 from kb.errors import NotDifferentiable
 from kb.index import build
@@ -58,30 +59,31 @@ class Reverse:
     """A backward pass in the making."""
 
     def __init__(self, program: Program, wrt: Sequence[str], strict: bool) -> None:
-        self.program = program
+        self.own = {s.name for s in program.steps}
+        self.layout = layout(program)
+        self.program = program = self.layout.program
         self.wrt = tuple(wrt)
         self.strict = strict
-        self.active = program.dependents(set(wrt))
+        self.active = self.layout.dependents(set(wrt))
         self.parts: dict[str, list[Part]] = {}
         self.names: dict[str, str] = {}
-        self.extra: list[AnyStep] = []
         self.adjoint: list[AnyStep] = []
         self.tensors = dict(program.tensors)
         self.tidy = Tidy(program)
 
     def run(self) -> Backward:
         cotangents = self.incoming()
-        for group in reversed(blocks(self.program.steps)):
+        for group in reversed(blocks(self.layout.nodes)):
             if loop_of(group[0]) is not None:
                 LoopAdjoint(self, [s for s in group if isinstance(s, Step)]).run()
                 continue
-            (step,) = group
-            if step.name not in self.active:
+            (node,) = group
+            if node.name not in self.active:
                 continue
-            if self.is_last_definition(step):
-                self.finish(step.name)
-            if step.name in self.names:
-                self.hand_on(step)
+            if isinstance(node, Differential) or self.is_last_definition(node):
+                self.finish(node.name)
+            if node.name in self.names:
+                self.hand_on(node)
         gradients: dict[str, str | None] = {}
         for name in self.wrt:
             self.finish(name)
@@ -114,18 +116,13 @@ class Reverse:
 
     # --- handing cotangents on ------------------------------------------------------------------
 
-    def hand_on(self, step: AnyStep) -> None:
+    def hand_on(self, node: Linearised) -> None:
         """Give the cotangent of a step to everything that it reads."""
-        held = self.names[step.name]
-        if isinstance(step, ArrayStep):
-            free = _free(step.shape)
-            index = tuple(Poly.of(i) for i in free)
-            inverse = self.inverse_of(step)
-            size = self.program.shape(step.argument)[-1]
-            found = [primitive_contribution(step, free, size, inverse)] if step.argument in self.active else []
-        else:
-            free, index = step.free, step.target
-            found = contributions(step.expr, self.active, self.strict)
+        held = self.names[node.name]
+        if isinstance(node, ArrayStep) and node.name in self.layout.exponentials:
+            self.through_exponential(node, held)
+            return
+        free, index, found = self.layout.linearised(node, self.active, self.strict)
         cotangent = Read(held, index, False)
         for c in found:
             self.parts.setdefault(c.name, []).append(self.part(free, c, cotangent))
@@ -133,18 +130,14 @@ class Reverse:
     def part(self, free: tuple[Index, ...], c: Contribution, cotangent: Expr) -> Part:
         return Part((*free, *c.bound), c.index, c.conditions, build.mul(cotangent, c.coefficient))
 
-    def inverse_of(self, step: ArrayStep) -> str:
-        """The step that holds the inverse of a primitive's argument; a determinant needs one."""
-        if step.operation == "inv":
-            return step.name
-        for other in (*self.program.steps, *self.extra):
-            if isinstance(other, ArrayStep) and other.operation == "inv" and other.argument == step.argument:
-                return other.name
-        name = self.fresh(f"{step.argument}_inv")
-        shape = self.program.shape(step.argument)
-        self.extra.append(ArrayStep(name, "inv", step.argument, shape, step.lead))
-        self.tensors[name] = Tensor(name, shape)
-        return name
+    def through_exponential(self, step: ArrayStep, held: str) -> None:
+        """The cotangent of a matrix exponential's argument: the derivative at its transpose."""
+        block = self.fresh(f"{step.argument}_block")
+        self.tensors[block] = Tensor(block, ())
+        steps, free, value = along(step, held, block, self.fresh(f"L_{step.argument}"), transposed=True)
+        self.adjoint += steps
+        self.tensors |= {s.name: Tensor(s.name, s.shape) for s in steps}
+        self.parts.setdefault(step.argument, []).append(Part(free, tuple(map(Poly.of, free)), (), value))
 
     # --- cotangents of names --------------------------------------------------------------------
 
@@ -199,13 +192,14 @@ class Reverse:
         return tuple(p.index for p in read.index) == free and read.name not in self.program.tensors
 
     def result(self, cotangents: dict[str, str], gradients: dict[str, str | None]) -> Backward:
-        adjoint = tuple(self.extra) + tuple(self.adjoint)
-        used = {n for s in adjoint for n in s.inputs}
-        forward = self.program.needed(used)
+        needed = self.program.needed({n for s in self.adjoint for n in s.inputs})
+        forward = tuple(s for s in needed if s.name in self.own)
+        adjoint = tuple(s for s in needed if s.name not in self.own) + tuple(self.adjoint)
         returns = tuple((name, held) for name, held in gradients.items() if held is not None)
+        differentials = {n.name for n in self.layout.nodes if isinstance(n, Differential)}
         program = replace(
             self.program,
-            tensors=self.tensors,
+            tensors={name: t for name, t in self.tensors.items() if name not in differentials},
             steps=forward + adjoint,
             returns=returns,
         )

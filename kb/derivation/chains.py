@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from kb import tree
 from kb.calculus.constraints import apply_constraints
-from kb.calculus.forward import linearised, with_inverses
 from kb.calculus.linear import LINEARITY
+from kb.calculus.primitives import layout
 from kb.calculus.stepwise import DELTA, Awaited, State, Stepwise, count_tests, holder
 from kb.calculus.tidy import FOLDING
 from kb.derivation.definitions import PRIMITIVES, Definitions
@@ -97,11 +97,12 @@ class _Writer:
         self.presenter = Presenter(entry, program, "partial", (symbol,), programs)
         self.names = _awaited_letters(self.presenter.names())
         self.shown = [self.presenter.parts(held, symbol, self.names) for _, held in program.returns]
-        self.program, self.inverses = with_inverses(program)
+        self.layout = layout(program, elementwise=True)
+        self.program = self.layout.program
         first = self.shown[0][0]
         self.wrt = first.part.wrt
         self.letters: dict[Index | Variable, str] = {i: first.scope.given[i] for i in self.wrt}
-        self.active = program.dependents({symbol})
+        self.active = self.layout.dependents({symbol})
         self.stepwise = Stepwise(self.program, symbol, self.wrt, self.active)
         self.definitions = Definitions(entry, self.program, self.presenter, self.names, self.active)
         self.moved = moved_names(self.program, entry, symbol)
@@ -153,7 +154,7 @@ class _Writer:
         if isinstance(step, Step):
             states = self.stepwise.states(step.expr)
             return _Local(step, step.free, step.target, tuple(states))
-        free, target, found = linearised(self.program, step, self.active, self.inverses, True)
+        free, target, found = self.layout.composed(step, self.active)
         terms = []
         for c in found:
             inner = self.stepwise.hold(Read(c.name, c.index, False))

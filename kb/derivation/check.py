@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import mpmath
@@ -17,11 +17,12 @@ from kb import interpreter, tree
 from kb.derivation.chains import Chain, Way
 from kb.derivation.plainly import moved_names, spelled_out
 from kb.errors import CheckFailed, EqkbError
-from kb.evidence.sampling import Point, Sampler, Sizes, nested
-from kb.evidence.subject import Places, Subject, elements, moved, open_sizes, step_cost
+from kb.evidence.sampling import Point, Sampler, Sizes, elements, nested
+from kb.evidence.subject import Places, Subject, moved, open_sizes, step_cost
 from kb.index.affine import Poly
 from kb.model import Entry
 from kb.programs import Programs
+from kb.vocabulary import MATRIX_FUNCTIONS
 
 MOST_POINTS, FEWEST_POINTS = 12, 2
 COLUMNS, PLACES = 2, 4
@@ -91,9 +92,10 @@ class _Check:
         """One point of the domain: the derivatives by some elements of the symbol."""
         columns = sorted(elements(point.values[self.symbol]))
         if self.found.points < FEWEST_POINTS:
-            run = self.finished({**point.values, **self.still(point)}, point)
+            values = {**point.values, **self.still(point)}
+            run = self.finished(values, point)
             for statement in self.way.definitions:
-                self.definition(statement, run)
+                self.definition(statement, run, values, point)
         for column in self.random.sample(columns, min(COLUMNS, len(columns))):
             run = self.finished({**point.values, **self.by_steps(point, column)}, point)
             own = self.by_entry(point, column)
@@ -102,9 +104,11 @@ class _Check:
                     start = own[self.public(chain)][self.target(chain, place, point)] if chain.is_result else None
                     self.chain(chain, place, run, start)
 
-    def finished(self, values: Mapping[str, Any], point: Point) -> interpreter.Finished:
+    def finished(self, values: Mapping[str, Any], point: Point, *more: str) -> interpreter.Finished:
+        """The steps, and statements after them, run."""
         sizes = open_sizes(self.way.program, point.sizes)
-        return interpreter.Finished(self.steps, self.subject.lookup, values, sizes, self.accuracy.digits)
+        steps = replace(self.steps, define=(*self.steps.define, *more))
+        return interpreter.Finished(steps, self.subject.lookup, values, sizes, self.accuracy.digits)
 
     # --- lines --------------------------------------------------------------------------------------
 
@@ -124,10 +128,18 @@ class _Check:
         except EqkbError as error:
             raise _failed(chain, n, f"it has no value: {error}") from None
 
-    def definition(self, statement: tree.Step, run: interpreter.Finished) -> None:
+    def definition(
+        self, statement: tree.Step, run: interpreter.Finished, values: Mapping[str, Any], point: Point
+    ) -> None:
         """A step as shown has the values of the step as it was differentiated."""
         (target,) = statement.targets
-        for _, left, right in run.sides(tree.Claim(target, "==", statement.value)):
+        value = statement.value
+        if isinstance(value, tree.Call) and value.function in _RESULTS:
+            row, output = _RESULTS[value.function]
+            names = [f"shown_{n}" for n in range(len(row.outputs))]
+            again = f"{', '.join(names)} = {row.name}({', '.join(map(str, value.arguments))})"
+            run, value = self.finished(values, point, again), tree.Name(names[output])
+        for _, left, right in run.sides(tree.Claim(target, "==", value)):
             self.compare(left, right, None, 0, str(statement))
 
     def compare(self, left: Any, right: Any, chain: Chain | None, n: int, what: str) -> None:
@@ -217,6 +229,8 @@ def _slope(high: Any, low: Any, width: Any) -> Any:
     return (high - low) / width
 
 
+# Words for one of several results, which the language gives together.
+_RESULTS = {word: (row, n) for row in MATRIX_FUNCTIONS.values() for n, word in enumerate(row.words)}
 _INTERNAL = "an error of eqkb itself: the derivation does not hold"
 
 

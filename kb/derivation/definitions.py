@@ -7,7 +7,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from kb import tree
-from kb.index.program import AnyStep, ArrayStep, Program
+from kb.derivation.plainly import are_blocks, joined
+from kb.index.program import AnyStep, ArrayStep, Program, Step
 from kb.model import Entry
 from kb.printing.names import Names
 from kb.printing.notation import authored
@@ -19,6 +20,9 @@ PRIMITIVES = {
     "inv": "derivative of an inverse",
     "det": "derivative of a determinant",
     "logdet": "derivative of a log-determinant",
+    "expm": "derivative of a matrix exponential",
+    "eigh": "perturbation of eigenvalues and eigenvectors",
+    "svd": "perturbation of a singular value decomposition",
 }
 
 
@@ -44,7 +48,9 @@ class Definitions:
                 value = self.with_hidden(statement.value, step)
                 if tree.names(value) & self.steps <= step.inputs:
                     return replace(statement, value=value)
-        return self.presenter.shown_definition(step, self.names)
+        if are_blocks(own):
+            return joined([s for s in own if isinstance(s, Step)], self.names)
+        return self.presenter.shown_definition(step, self.names, self.program)
 
     @property
     def steps(self) -> set[str]:
@@ -55,7 +61,7 @@ class Definitions:
         for name in sorted((step.inputs & self.steps) - tree.names(value)):
             hidden = self.program.definitions(name)
             if len(hidden) == 1:
-                shown = self.presenter.shown_definition(hidden[0], self.names).value
+                shown = self.presenter.shown_definition(hidden[0], self.names, self.program).value
                 value = _exchanged(value, shown, tree.Name(name))
         return value
 
@@ -80,8 +86,9 @@ class Definitions:
         found: list[tree.Step] = []
         for step in reversed(self.program.steps):
             if step.name in wanted:
-                found.append(self.statement(step))
-                wanted = wanted | tree.names(found[-1].value)
+                statement = self.statement(step)
+                found += [statement] if statement not in found else []
+                wanted = wanted | tree.names(statement.value)
         yield from reversed(found)
 
 

@@ -6,21 +6,22 @@ they become choices, and what a condition guards is only looked at where the con
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 from kb import tree
 from kb.calculus.stepwise import raw
 from kb.index import build
-from kb.index.affine import Poly, format_poly
+from kb.index.affine import Index, Poly, format_poly
 from kb.index.nodes import ONE, ZERO, Bind, Cases, Compare, Condition, Expr, Mul, Pick, Test, Val, val
-from kb.index.program import AnyStep, ArrayStep, Program
+from kb.index.program import AnyStep, ArrayStep, Program, Step
 from kb.model import Entry, Symbol
 from kb.printing.functions import signatures_of
 from kb.printing.names import Names, poly_tree
 from kb.printing.reify import reify
 from kb.printing.trees import element
+from kb.vocabulary import MATRIX_FUNCTIONS
 
 
 def plain(expr: Expr) -> Expr:
@@ -104,11 +105,57 @@ def spelled_out(entry: Entry, program: Program, moved: Mapping[str, str]) -> Ent
     made += [Symbol(moved[name], shape) for name, shape in sizes.items()]
     taken = frozenset({*program.tensors, *program.dimensions, *own})
     names = Names(taken, signatures=signatures_of(program))
-    define = tuple(str(statement) for step in program.steps for statement in _statements(step, names))
-    return Entry(f"{entry.id} in steps", entry.name, symbols=(*arguments, *made), define=define)
+    define: list[str] = []
+    for step in program.steps:
+        parts = program.definitions(step.name)
+        if not are_blocks(parts):
+            define += [str(statement) for statement in _statements(step, program, names)]
+        elif step is parts[0]:
+            define.append(str(joined([s for s in parts if isinstance(s, Step)], names)))
+    return Entry(f"{entry.id} in steps", entry.name, symbols=(*arguments, *made), define=tuple(define))
 
 
-def _statements(step: AnyStep, names: Names) -> Iterator[tree.Step]:
+def are_blocks(parts: Sequence[AnyStep]) -> bool:
+    """Whether steps write the blocks of one array, each at its own indices, moved."""
+    return len(parts) > 1 and all(isinstance(step, Step) and _is_moved(step) for step in parts)
+
+
+def _is_moved(step: Step) -> bool:
+    pairs = zip(step.target, step.free, strict=True) if len(step.target) == len(step.free) else ()
+    moves = [i not in (p - Poly.of(i)).indices() for p, i in pairs]
+    return bool(moves) and all(moves)
+
+
+def joined(parts: Sequence[Step], names: Names) -> tree.Step:
+    """Blocks of one array as a single statement, by cases: on the left, an index runs over the whole axis."""
+    free = tuple(Index(i.name, size) for i, size in zip(parts[0].free, parts[0].shape, strict=True))
+    found: Expr = ZERO
+    for part in reversed(parts):
+        start = [p - Poly.of(i) for p, i in zip(part.target, part.free, strict=True)]
+        place = [Poly.of(i) - s for i, s in zip(free, start, strict=True)]
+        inside = []
+        for at, first, own, whole in zip(place, start, part.free, free, strict=True):
+            if first.constant != 0:
+                inside.append(build.compare("<=", ZERO, build.val(at)))
+            if first + own.extent != whole.extent:
+                inside.append(build.compare("<", build.val(at), build.val(own.extent)))
+        moved = dict(zip(part.free, place, strict=True))
+        value = build.substitute(build.freshen(part.expr), moved)
+        found = Cases(((build.junction("and", inside), value),), found) if part is not parts[-1] else value
+    scope = names.bind(free)
+    target = element(parts[0].name, [poly_tree(Poly.of(i), scope) for i in free])
+    return tree.Step((target,), plain_tree(found, scope))
+
+
+def _statements(step: AnyStep, program: Program, names: Names) -> Iterator[tree.Step]:
+    if isinstance(step, ArrayStep) and len(MATRIX_FUNCTIONS[step.operation].outputs) > 1:
+        family = [s for s in program.steps if isinstance(s, ArrayStep) and s.argument == step.argument]
+        held = {s.output: tree.Name(s.name) for s in family if s.operation == step.operation}
+        if step.output == 0:  # all results are one statement
+            yield tree.Step(
+                tuple(held[n] for n in sorted(held)), tree.Call(step.operation, (tree.Name(step.argument),))
+            )
+        return
     if isinstance(step, ArrayStep):
         lead = tuple(tree.Name(f"lead{n}") for n in range(step.lead))
         call = tree.Call(step.operation, (element(step.argument, lead),))

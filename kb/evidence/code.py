@@ -19,8 +19,8 @@ from kb.calculus.evaluate import Elements
 from kb.errors import EqkbError
 from kb.evidence.derivatives import Tally, gradients
 from kb.evidence.record import Check, Question
-from kb.evidence.sampling import NoSample, Point, nested
-from kb.evidence.subject import Places, Subject, elements, moved
+from kb.evidence.sampling import NoSample, Point, elements, nested
+from kb.evidence.subject import Places, Subject, moved
 from kb.evidence.ties import check_ties, has_ties
 
 QUESTION: Question = "code"

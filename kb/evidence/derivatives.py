@@ -15,11 +15,12 @@ from typing import Any
 import mpmath
 
 from kb.calculus.evaluate import Elements, Evaluation
-from kb.calculus.forward import partial, with_inverses, with_slopes
+from kb.calculus.forward import partial, with_slopes
+from kb.calculus.primitives import with_companions
 from kb.errors import EqkbError, NotDifferentiable
 from kb.evidence.record import Check, Question
-from kb.evidence.sampling import NoSample, Point, Sizes
-from kb.evidence.subject import Places, Subject, elements, inner, moved
+from kb.evidence.sampling import NoSample, Point, Sizes, elements
+from kb.evidence.subject import Places, Subject, inner, moved
 from kb.evidence.verdict import Verdict
 
 QUESTION: Question = "derivatives"
@@ -247,7 +248,7 @@ def check_partials(subject: Subject) -> Check:
 def _elements(subject: Subject, accuracy: Accuracy, names: list[str], tally: Tally) -> None:
     generator = random.Random(f"{subject.entry.id}/{subject.seed}/partials")
     sampler = subject.sampler("partials")
-    complete, _ = with_inverses(subject.program)
+    complete = with_companions(subject.program)
     for sizes in subject.sizes(2):
         point = next(sampler.points(sizes))
         tally.at(point)

@@ -17,7 +17,7 @@ from kb.calculus.forward import Forward, jvp
 from kb.calculus.hook import derive
 from kb.calculus.reverse import Backward, vjp
 from kb.errors import NotDifferentiable
-from kb.evidence.sampling import Point, Sampler, Sizes
+from kb.evidence.sampling import Point, Sampler, Sizes, elements
 from kb.index.entries import Elaborated, elaborate
 from kb.index.nodes import Bind, Compare, Expr, Integral, Pick, children, read_names, walk
 from kb.index.program import ArrayInstance, ArrayStep, Program, Step
@@ -150,6 +150,10 @@ def open_sizes(program: Program, sizes: Mapping[str, int]) -> dict[str, int]:
     return {d: sizes[d] for d in program.dimensions if d in sizes}
 
 
+# How many times as long as a matrix product the primitives take at high precision.
+_PER_PRODUCT = {"expm": 150, "eigh": 80, "svd": 150}
+
+
 def step_cost(step: Step | ArrayStep, program: Program, sizes: Mapping[str, int]) -> float:
     """Operations of one step."""
 
@@ -163,22 +167,13 @@ def step_cost(step: Step | ArrayStep, program: Program, sizes: Mapping[str, int]
         return own * 4000 if isinstance(expr, Integral) else own
 
     if isinstance(step, ArrayStep):
-        return float(extent(program.shape(step.argument)) * 20)
+        shape = program.shape(step.argument)
+        return float(extent(shape) * extent(shape[-1:]) * _PER_PRODUCT.get(step.operation, 7))
     body: Expr = step.expr
     return extent(i.extent for i in step.free) * work(body)
 
 
 # --- arrays as dictionaries from places to numbers -------------------------------------------------
-
-
-def elements(value: Any, place: tuple[int, ...] = ()) -> Elements:
-    """Nested lists as a dictionary from index tuples to numbers."""
-    if not isinstance(value, list):
-        return {place: value}
-    found: Elements = {}
-    for n, item in enumerate(value):
-        found.update(elements(item, (*place, n)))
-    return found
 
 
 def moved(value: Any, direction: Elements, step: Any, place: tuple[int, ...] = ()) -> Any:

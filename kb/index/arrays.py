@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kb import tree
 from kb.errors import LanguageError
 from kb.index import build
@@ -10,6 +12,7 @@ from kb.index.expressions import Expressions, scalar
 from kb.index.nodes import HALF, ONE, ZERO, Expr, Num, Read, num
 from kb.index.program import ArrayStep, Tensor
 from kb.index.scope import MAX_LITERAL_SIZE, Array, show_shape
+from kb.vocabulary import MATRIX_FUNCTIONS
 
 MAX_MATRIX_POWER = 16
 
@@ -39,11 +42,32 @@ def array_function(expressions: Expressions, node: tree.Call) -> Array:
         return Array(operand.shape[:-1], lambda idx: operand.at((*idx, idx[-1])))
     if name == "matpow":
         return _matrix_power(expressions, node, operand, rest)
-    return primitive(expressions, name, operand)
+    raise TypeError(f"not a function of arrays: {name}")
 
 
-def primitive(expressions: Expressions, operation: str, operand: Array) -> Array:
-    """A hidden step that applies a matrix primitive to a named argument."""
+def matrix_function(expressions: Expressions, node: tree.Call, names: Sequence[str] = ()) -> list[Array]:
+    """Elaborate a call of a primitive of matrices: all its results, held by steps of the given names."""
+    (first,) = expressions.take(node, 1)
+    row = MATRIX_FUNCTIONS[node.function]
+    operand = expressions.array(first)
+    if operand.rank < 2 or (operand.shape[-1] != operand.shape[-2] and not row.tall):
+        wanted = "a matrix" if row.tall else "a square matrix"
+        raise LanguageError(f"'{row.name}' needs {wanted}, but '{first}' has {show_shape(operand.shape)}", first.at)
+    rows, columns = operand.shape[-2:]
+    if row.tall and expressions.scope.facts.nonnegative(columns - rows - 1):
+        raise LanguageError(
+            f"'{row.name}' needs at least as many rows as columns, but '{first}' has {show_shape(operand.shape)}; "
+            f"decompose the transposed matrix: V, s, U = svd({first}.T)",
+            first.at,
+        )
+    return primitive(expressions, row.name, operand, names)
+
+
+def primitive(expressions: Expressions, operation: str, operand: Array, names: Sequence[str] = ()) -> list[Array]:
+    """Steps that apply a matrix primitive to a named argument, one for each of its results.
+
+    They are called ``names`` where given, else after the argument.
+    """
     scope = expressions.scope
     probe = operand.at(tuple(Poly.of(Index("_", s)) for s in operand.shape))
     argument = _direct_name(operand, probe)
@@ -56,12 +80,18 @@ def primitive(expressions: Expressions, operation: str, operand: Array) -> Array
         argument = probe.name
     full = scope.tensors[argument].shape
     lead = len(full) - 2
-    result = full if operation == "inv" else full[:-2]
-    name = scope.unique(f"{argument}_{operation}")
-    scope.steps.append(ArrayStep(name, operation, argument, result, lead))
-    scope.tensors[name] = Tensor(name, result)
     outer = probe.index[: len(full) - operand.rank] if isinstance(probe, Read) else ()
-    shape = operand.shape if operation == "inv" else operand.shape[:-2]
+    results: list[Array] = []
+    for n, (suffix, axes) in enumerate(MATRIX_FUNCTIONS[operation].outputs):
+        own = tuple({"m": full[-2], "n": full[-1]}[letter] for letter in axes)
+        name = names[n] if names else scope.unique(f"{argument}_{suffix}")
+        scope.steps.append(ArrayStep(name, operation, argument, full[:-2] + own, lead, n))
+        scope.tensors[name] = Tensor(name, full[:-2] + own)
+        results.append(_read(name, outer, operand.shape[:-2] + own))
+    return results
+
+
+def _read(name: str, outer: tuple[Poly, ...], shape: tuple[Poly, ...]) -> Array:
     return Array(shape, lambda idx: Read(name, outer + idx, False))
 
 
@@ -123,7 +153,7 @@ def _matrix_power(expressions: Expressions, node: tree.Call, operand: Array, res
     count = int(exponent.value)
     if count == 0:
         return Array(operand.shape, lambda idx: build.delta(idx[-2], idx[-1]))
-    base = primitive(expressions, "inv", operand) if count < 0 else operand
+    base = primitive(expressions, "inv", operand)[0] if count < 0 else operand
     result = base
     for _ in range(abs(count) - 1):
         result = expressions.define("P", expressions.matmul(result, base, node))

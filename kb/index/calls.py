@@ -91,6 +91,7 @@ class Binding:
         self.lead: tuple[Poly, ...] = ()
         self.leads: dict[str, int] = {}
         self.renamed: dict[str, str] = {}
+        self.primitives: dict[tuple[str, str], list[Array]] = {}
 
     # --- arguments ------------------------------------------------------------------------------
 
@@ -376,9 +377,13 @@ class Binding:
         self.expressions.add_step(Step(name, (*copies, *lead, *free), target, expr, shape, step.accumulates))
 
     def take_primitive(self, step: ArrayStep) -> None:
+        """A result of a matrix primitive; several results of one are taken over together."""
         from kb.index.arrays import primitive
 
-        self.arrays[step.name] = primitive(self.expressions, step.operation, self.arrays[step.argument])
+        key = (step.operation, step.argument)
+        if key not in self.primitives:
+            self.primitives[key] = primitive(self.expressions, step.operation, self.arrays[step.argument])
+        self.arrays[step.name] = self.primitives[key][step.output]
 
     # --- outputs --------------------------------------------------------------------------------
 

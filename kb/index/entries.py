@@ -12,6 +12,7 @@ from kb.errors import EqkbError, Fault, LanguageError, nearest
 from kb.index import build
 from kb.index.affine import Facts, Index, Poly
 from kb.index.array_functions import array_instance, merged
+from kb.index.arrays import matrix_function
 from kb.index.binders import bound_by_shifted_reads, infer_ranges
 from kb.index.calls import Calls
 from kb.index.expressions import Derive, Expressions
@@ -23,7 +24,7 @@ from kb.index.scope import MAX_LITERAL_SIZE, Array, Poisoned, Scope, shortened, 
 from kb.index.signatures import is_on_arrays
 from kb.model import Entry, Symbol
 from kb.parser import check_name, parse_expression, parse_statement
-from kb.vocabulary import BUILT_IN, DOMAINS
+from kb.vocabulary import BUILT_IN, DOMAINS, MATRIX_FUNCTIONS
 
 ProgramOf = Callable[[str], Program]
 ABSTRACT = ("function", "law", "reducer")
@@ -294,6 +295,9 @@ class _Builder:
         for target in statement.targets:
             self.check_target(target)
         self.expressions.target = _base(statement.targets[0]) if len(statement.targets) == 1 else ""
+        if self.is_primitive(statement):
+            self.primitive(statement)
+            return
         if any(isinstance(t, tree.Element) for t in statement.targets):
             self.indexed(statement)
             return
@@ -323,6 +327,28 @@ class _Builder:
                 if len(results) == 1:
                     return results[0]
         return self.expressions.array(node)
+
+    def is_primitive(self, statement: tree.Step) -> bool:
+        """Whether the whole value is a primitive of a matrix with a name for each of its results."""
+        value = statement.value
+        if not isinstance(value, tree.Call) or value.function not in MATRIX_FUNCTIONS or value.rest:
+            return False
+        plain = all(isinstance(t, tree.Name) for t in statement.targets)
+        return plain and len(statement.targets) == len(MATRIX_FUNCTIONS[value.function].outputs)
+
+    def primitive(self, statement: tree.Step) -> None:
+        """The results of a primitive are held by steps of the targets' names."""
+        assert isinstance(statement.value, tree.Call)
+        names = [_base(t) for t in statement.targets]
+        if len(set(names)) != len(names):
+            raise LanguageError("the targets of a step have different names", statement.at)
+        held = [self.holder(name) for name in names]
+        results = matrix_function(self.expressions, statement.value, held)
+        self.scope.settle()
+        for target, name, holder, value in zip(statement.targets, names, held, results, strict=True):
+            self.check_shape(target, value.shape)
+            self.scope.current[name] = holder
+            self.scope.poisoned.discard(name)
 
     def several_targets(self, statement: tree.Step) -> None:
         results = self.values(statement)
@@ -359,20 +385,24 @@ class _Builder:
         declared = self.declared_shape(name)
         if value.row:
             raise LanguageError("the value is a row; a vector is a column: write A.T @ x for x.T @ A", target.at)
-        if declared is not None and declared != value.shape:
-            if value.rank == 0 and declared:
-                scalar_value = value
-                value = Array(declared, lambda idx: scalar_value.at(()))
-            else:
-                raise LanguageError(
-                    f"{name!r} is declared with shape {show_shape(declared)}, but its value has shape "
-                    f"{show_shape(value.shape)}",
-                    target.at,
-                )
+        if declared and value.rank == 0:
+            scalar_value = value
+            value = Array(declared, lambda idx: scalar_value.at(()))
+        self.check_shape(target, value.shape)
         names = self.scope.free_names(value.rank)
         free = tuple(Index(n, s) for n, s in zip(names, value.shape, strict=True))
         expr = value.at(tuple(Poly.of(i) for i in free))
         self.define(name, free, tuple(Poly.of(i) for i in free), expr, value.shape)
+
+    def check_shape(self, target: tree.Node, shape: tuple[Poly, ...]) -> None:
+        """Raise LanguageError where a value does not have the declared shape of its target."""
+        name = _base(target)
+        declared = self.declared_shape(name)
+        if declared is not None and declared != shape:
+            raise LanguageError(
+                f"{name!r} is declared with shape {show_shape(declared)}, but its value has shape {show_shape(shape)}",
+                target.at,
+            )
 
     def define(
         self, name: str, free: tuple[Index, ...], target: tuple[Poly, ...], expr: Expr, shape: tuple[Poly, ...]

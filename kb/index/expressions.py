@@ -13,7 +13,7 @@ from kb.index.affine import Gather, Index, Poly
 from kb.index.nodes import ONE, Bind, Condition, Const, Expr, Num, Read, Val, Var, free_indices, num, val, walk
 from kb.index.program import Step, Tensor, margins
 from kb.index.scope import Array, Obligation, Scope, show, show_shape, size_of
-from kb.vocabulary import ARRAY_FUNCTIONS, BINDERS, BUILT_IN, CONSTANTS, FUNCTIONS, OPERATORS
+from kb.vocabulary import ARRAY_FUNCTIONS, BINDERS, BUILT_IN, CONSTANTS, FUNCTIONS, MATRIX_FUNCTIONS, OPERATORS
 
 _NORMALISING = ("exp", "log", "sqrt", "abs", "sign", "floor", "round")  # their arguments stay in place
 
@@ -371,6 +371,10 @@ class Expressions:
             from kb.index.binders import binder
 
             return [binder(self, node)]
+        if name in MATRIX_FUNCTIONS:
+            from kb.index.arrays import matrix_function
+
+            return matrix_function(self, node)
         if name in ARRAY_FUNCTIONS:
             from kb.index.arrays import array_function
 

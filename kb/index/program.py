@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
+from typing import Protocol, TypeVar
 
 from kb.index.affine import Facts, Index, Poly
 from kb.index.nodes import Expr, Variable, read_names
@@ -56,8 +57,10 @@ class Step:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the target is the free indices in order."""
-        return not self.accumulates and tuple(p.index for p in self.target) == self.free
+        """Whether the target is the free indices in order, and they run over the whole."""
+        if self.accumulates or tuple(p.index for p in self.target) != self.free:
+            return False
+        return all(i.size == s for i, s in zip(self.free, self.shape, strict=True))
 
     @property
     def inputs(self) -> frozenset[str]:
@@ -67,13 +70,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ArrayStep:
-    """A primitive of whole arrays, such as an inverse, applied to the last axes of its argument."""
+    """A primitive of whole arrays, such as an inverse, applied to the last axes of its argument.
+
+    Where the operation has several results, ``output`` says which of them this step holds.
+    """
 
     name: str
     operation: str
     argument: str
     shape: Shape
     lead: int = 0
+    output: int = 0
 
     @property
     def inputs(self) -> frozenset[str]:
@@ -82,6 +89,21 @@ class ArrayStep:
 
 
 AnyStep = Step | ArrayStep
+
+
+class Dependent(Protocol):
+    """What has a name and depends on other names: a step, or a part of a linear map."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The names that it depends on."""
+
+
+Node = TypeVar("Node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +196,9 @@ class Program:
         return iter(self.steps)
 
 
-def blocks(steps: Sequence[AnyStep]) -> list[tuple[AnyStep, ...]]:
+def blocks(steps: Sequence[Node]) -> list[tuple[Node, ...]]:
     """The steps in order, those of one loop together."""
-    found: list[tuple[AnyStep, ...]] = []
+    found: list[tuple[Node, ...]] = []
     for step in steps:
         loop = loop_of(step)
         if loop is not None and found and loop_of(found[-1][0]) is loop:
@@ -186,7 +208,7 @@ def blocks(steps: Sequence[AnyStep]) -> list[tuple[AnyStep, ...]]:
     return found
 
 
-def loop_of(step: AnyStep) -> Loop | None:
+def loop_of(step: object) -> Loop | None:
     """The loop that a step belongs to."""
     return step.loop if isinstance(step, Step) else None
 
@@ -216,7 +238,7 @@ def is_beyond(place: Poly, size: Poly) -> bool:
     return (place.constant is not None and place.constant < 0) or (after is not None and after >= 0)
 
 
-def dependents(steps: Sequence[AnyStep], names: set[str]) -> set[str]:
+def dependents(steps: Sequence[Dependent], names: set[str]) -> set[str]:
     """The names whose values depend on any of ``names`` through the steps, those included."""
     found = set(names)
     for group in blocks(steps):

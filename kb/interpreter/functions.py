@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import mpmath
 
@@ -91,12 +92,17 @@ def _eliminate(rows: list[list[Scalar]], n: int) -> Scalar:
     return determinant
 
 
-def _over_matrices(function: Callable[[Value], Value]) -> Callable[..., Value]:
-    """A function of a matrix, mapped over leading axes."""
+def _over_matrices(function: Callable[[Value], Any]) -> Callable[..., Any]:
+    """A function of a matrix, mapped over leading axes; several results are a tuple."""
 
-    def mapped(value: Value) -> Value:
+    def mapped(value: Value) -> Any:
         lead = shape_of(value)[:-2]
-        return stack([function(value[at]) for at in positions(lead)], lead) if lead else function(value)
+        if not lead:
+            return function(value)
+        found = [function(value[at]) for at in positions(lead)]
+        if found and isinstance(found[0], tuple):
+            return tuple(stack(parts, lead) for parts in zip(*found, strict=True))
+        return stack(found, lead)
 
     return mapped
 
@@ -120,6 +126,55 @@ def _det(value: Value) -> Value:
 
 def _logdet(value: Value) -> Value:
     return mpmath.log(abs(_det(value)))
+
+
+def _expm(value: Value) -> Value:
+    rows = _matrix(value, "expm")
+    with mpmath.workdps(mpmath.mp.dps + 10):
+        found = mpmath.expm(mpmath.matrix(rows))
+    return Array((len(rows), len(rows)), [+found[i, j] for i, j in positions((len(rows), len(rows)))])
+
+
+def _eigh(value: Value) -> tuple[Value, Value]:
+    """Eigenvalues upwards, and eigenvectors as columns, of (C + C.T)/2."""
+    rows = _matrix(value, "eigh")
+    n = len(rows)
+    with mpmath.workdps(mpmath.mp.dps + 10):
+        symmetric = mpmath.matrix([[(rows[i][j] + rows[j][i]) / 2 for j in range(n)] for i in range(n)])
+        found, vectors = mpmath.eigsy(symmetric)
+        order = sorted(range(n), key=lambda k: found[k])
+        columns = [[vectors[i, k] for i in range(n)] for k in order]
+        columns = [[_orientation(c) * x for x in c] for c in columns]
+    return Array((n,), [+found[k] for k in order]), _from_columns(columns, n)
+
+
+def _svd(value: Value) -> tuple[Value, Value, Value]:
+    """``A = U @ diag(s) @ V.T`` with as many singular values as columns; the signs are those of V's columns."""
+    shape = shape_of(value)
+    if len(shape) != 2:
+        raise ShapeError(f"svd takes a matrix, not an array of shape {list(shape)}")
+    m, n = shape
+    if m < n:
+        raise ShapeError(f"svd takes at least as many rows as columns, not {m} and {n}; decompose the transpose")
+    with mpmath.workdps(mpmath.mp.dps + 10):
+        u, s, v = mpmath.svd_r(mpmath.matrix([[mpmath.mpf(x) for x in row] for row in value.to_nested()]))
+        order = sorted(range(n), key=lambda k: -s[k])
+        right = [[v[k, j] for j in range(n)] for k in order]
+        signs = [_orientation(c) for c in right]
+        left = [[sign * u[i, k] for i in range(m)] for sign, k in zip(signs, order, strict=True)]
+        right = [[sign * x for x in c] for sign, c in zip(signs, right, strict=True)]
+    return _from_columns(left, m), Array((n,), [+s[k] for k in order]), _from_columns(right, n)
+
+
+def _from_columns(columns: list[list[Scalar]], height: int) -> Value:
+    return Array((height, len(columns)), [+column[i] for i in range(height) for column in columns])
+
+
+def _orientation(column: list[Scalar]) -> int:
+    """The sign of the first of a vector's largest elements; within a millionth, elements count as equal."""
+    largest = max(abs(x) for x in column)
+    first = next(x for x in column if abs(x) >= largest * (1 - mpmath.mpf(10) ** -6))
+    return -1 if first < 0 else 1
 
 
 def _trace(value: Value) -> Value:
@@ -181,12 +236,15 @@ def _one_hot(label: Value, size: Value) -> Value:
     return Array((n,), [int(i == label) for i in range(n)])
 
 
-# name: (function, fewest arguments, most arguments)
-ARRAY_FUNCTIONS: dict[str, tuple[Callable[..., Value], int, int]] = {
+# name: (function, fewest arguments, most arguments); several results are a tuple
+ARRAY_FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int]] = {
     "norm": (_norm, 1, 2),
     "inv": (_over_matrices(_inv), 1, 1),
     "det": (_over_matrices(_det), 1, 1),
     "logdet": (_over_matrices(_logdet), 1, 1),
+    "expm": (_over_matrices(_expm), 1, 1),
+    "eigh": (_over_matrices(_eigh), 1, 1),
+    "svd": (_over_matrices(_svd), 1, 1),
     "trace": (_over_matrices(_trace), 1, 1),
     "matpow": (_matpow, 2, 2),
     "diag": (_diag, 1, 1),

@@ -286,9 +286,6 @@ class Machine:
             if len(node.arguments) != count:
                 raise LanguageError(f"{name} takes {count} arguments, not {len(node.arguments)}", node.at)
             return operator(self, node, frame)
-        if name in ARRAY_FUNCTIONS:
-            function, fewest, most = ARRAY_FUNCTIONS[name]
-            return function(*self.arguments(node, frame, fewest, most))
         symbol = frame.plan.symbols.get(name)
         if symbol is not None and symbol.kind == "reducer":
             return reduce(self, node, frame, symbol.instance or "")
@@ -305,7 +302,11 @@ class Machine:
         return [self.value(argument, frame) for argument in node.arguments]
 
     def outputs(self, node: Call, frame: Frame) -> list[Value]:
-        """All outputs of a called entry or abstract function, in declared order."""
+        """All outputs of a called entry, abstract function or function of arrays, in declared order."""
+        if node.function in ARRAY_FUNCTIONS:
+            function, fewest, most = ARRAY_FUNCTIONS[node.function]
+            found = function(*self.arguments(node, frame, fewest, most))
+            return list(found) if isinstance(found, tuple) else [found]
         path = (frame.path, frame.position, node.at, self.bound_key(frame))
         symbol = frame.plan.symbols.get(node.function)
         abstract = symbol is not None and symbol.kind in ("function", "law")

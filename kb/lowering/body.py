@@ -18,6 +18,7 @@ from kb.lowering.loops import Item, Rolled, Turn
 from kb.lowering.operands import SUM, Operand, align, permute, poly_code, squeeze, union
 from kb.lowering.reductions import times
 from kb.lowering.survey import canonical, natural_order
+from kb.vocabulary import MATRIX_FUNCTIONS
 
 
 class Body:
@@ -451,14 +452,22 @@ class Body:
         lowerer.define(step.name, Operand(name, free, deps))
 
     def primitive(self, step: ArrayStep) -> None:
+        """All results of a primitive that any step wants, by one call."""
         lowerer = self.lowerer
+        if step.name in lowerer.variables:
+            return
+        family = [s for s in self.steps if isinstance(s, ArrayStep) and s.argument == step.argument]
+        held = {s.output: s for s in reversed(family) if s.operation == step.operation}
         source = lowerer.variable(step.argument)
-        lowerer.uses[source.code] -= 1
-        call = {"inv": "np.linalg.inv({})", "det": "np.linalg.det({})", "logdet": "np.linalg.slogdet({})[1]"}
-        name = self.writer.name(step.name)
-        self.writer.line(f"{name} = {call[step.operation].format(source.code)}")
-        free = tuple(Index("i", s) for s in step.shape)
-        lowerer.define(step.name, Operand(name, free, source.deps))
+        row = MATRIX_FUNCTIONS[step.operation]
+        names = [self.writer.name(held[n].name) if n in held else "_" for n in range(len(row.outputs))]
+        self.writer.line(f"{', '.join(names)} = {row.numpy.format(source.code)}")
+        for other in family:
+            if other.operation != step.operation:
+                continue
+            lowerer.uses[source.code] -= 1
+            free = tuple(Index("i", s) for s in other.shape)
+            lowerer.define(other.name, Operand(names[other.output], free, source.deps))
 
 
 def _steps_of(item: Item) -> Sequence[AnyStep]:

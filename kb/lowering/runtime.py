@@ -427,6 +427,47 @@ def _erf(x: Any) -> Any:
     return np.vectorize(math.erf, otypes=[x.dtype])(x)
 
 
+def _signs(vectors: Any) -> Any:
+    """-1 or 1 for each column, so that the first of its largest elements becomes positive."""
+    size = np.abs(vectors)
+    first = (size >= (1 - 1e-6) * size.max(axis=-2, keepdims=True)).argmax(axis=-2)
+    found = np.take_along_axis(vectors, first[..., None, :], axis=-2)
+    return np.where(found < 0, -1, 1).astype(vectors.dtype)
+
+
+def _eigh(matrix: Any) -> Any:
+    """Eigenvalues upwards, and eigenvectors as columns, of the symmetric part of each matrix."""
+    values, vectors = np.linalg.eigh((matrix + matrix.mT) / 2)
+    return values, vectors * _signs(vectors)
+
+
+def _svd(matrix: Any) -> Any:
+    """U, s and V of each matrix ``U @ diag(s) @ V.T`` that has at least as many rows as columns."""
+    rows, columns = matrix.shape[-2:]
+    if rows < columns:
+        raise ShapeError(f"svd needs at least as many rows as columns, not {rows} and {columns}; transpose the matrix")
+    left, values, right = np.linalg.svd(matrix, full_matrices=False)
+    signs = _signs(right.mT)
+    return left * signs, values, right.mT * signs
+
+
+def _expm(matrix: Any) -> Any:
+    """The exponential of each matrix: halved until small, a Padé approximant of degree 13, squared again."""
+    norm = float(np.abs(matrix).sum(axis=-1).max(initial=0))
+    halvings = max(0, math.ceil(math.log2(norm / 5))) if 0 < norm < math.inf else 0
+    scaled = matrix / 2**halvings
+    power, weight = np.eye(matrix.shape[-1], dtype=matrix.dtype), 1.0
+    even, odd = power, np.zeros_like(scaled)
+    for k in range(1, 14):
+        weight *= (14 - k) / (k * (27 - k))
+        power = power @ scaled
+        even, odd = (even, odd + weight * power) if k % 2 else (even + weight * power, odd)
+    result = np.linalg.solve(even - odd, even + odd)
+    for _ in range(halvings):
+        result = result @ result
+    return result
+
+
 def _spread(array: Any, places: Any, own: Any, outside: Any = False) -> Any:
     """Elements at whole-number places: one array of places, of ``own`` axes, for each of the last axes.
 

@@ -23,6 +23,7 @@ from kb.printing.order import COTANGENT, GIVEN, STEP, TANGENT, authored_pairs
 from kb.printing.reify import reify
 from kb.printing.trees import element
 from kb.printing.written import written_out
+from kb.vocabulary import MATRIX_FUNCTIONS
 
 if TYPE_CHECKING:
     from kb.programs import Programs
@@ -282,7 +283,9 @@ def definition_of(step: AnyStep, names: Names, program: Program) -> tuple[tree.N
     """Both sides of a step, in matrix notation where it has one, and the scope of its indices."""
     if isinstance(step, ArrayStep):
         lead = tuple(tree.Name(letter) for letter in _LEADING[: step.lead])
-        return element(step.name, lead), tree.Call(step.operation, (element(step.argument, lead),)), names
+        row = MATRIX_FUNCTIONS[step.operation]
+        word = row.words[step.output] if row.words else row.name
+        return element(step.name, lead), tree.Call(word, (element(step.argument, lead),)), names
     scope = names.bind_axes(step.name, step.target, step.free)
     if step.is_plain:
         matrix = matrix_notation(step.expr, step.free, program, scope)

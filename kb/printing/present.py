@@ -12,6 +12,7 @@ from kb.calculus.constraints import apply_constraints
 from kb.calculus.explicit import partial_program
 from kb.calculus.forward import Partial, jvp, partial, with_slopes
 from kb.calculus.inline import inline_smaller
+from kb.calculus.primitives import with_companions
 from kb.calculus.reverse import vjp
 from kb.calculus.shorten import Shorten
 from kb.calculus.tidy import Tidy, factor
@@ -304,7 +305,7 @@ class Presenter:
         for symbol, held in found.tangents.items():
             self.shapes.append(self.shape_of("tangent", held, self.program.shape(symbol)))
         own = set(self.program.step_names())
-        steps = [s for s in found.program.steps if s.name not in own and not _is_forward(s)]
+        steps = [s for s in found.program.steps if s.name not in own]
         results = frozenset(name for name in found.results.values() if name is not None)
         lines = self.step_lines(without_aliases(steps, results), names, found.program)
         for public, tangent in found.results.items():
@@ -377,27 +378,30 @@ class Presenter:
         """
         entries = self.programs.entries if self.programs is not None else {}
         written, stated = authored(self.entry, self.program, entries), stated_names(self.entry, self.program)
-        defined = {s.name for s in self.program.steps}
+        complete = with_companions(self.program)
+        names = replace(names, taken=names.taken | set(complete.tensors))
+        shown = {n for line in lines if not isinstance(line.left, tree.Call) for n in tree.names(line.left)}
+        defined = {s.name for s in complete.steps} - (shown - set(self.program.step_names()))
         wanted = {n for line in lines for n in tree.names(line.right)} & defined
         found: list[tree.Step] = []
         internal: list[tree.Step] = []
-        for step in reversed(self.program.steps):
+        for step in reversed(complete.steps):
             if step.name not in wanted:
                 continue
             made = written.get(step.name)
             if made is None:
-                made = [self.shown_definition(step, names)]
+                made = [self.shown_definition(step, names, complete)]
                 internal += made if step.name not in stated else []
             found += [m for m in reversed(made) if m not in found]
             wanted |= {n for m in made for n in tree.names(m.value)} & defined
         return tuple(reversed(found)), tuple(reversed(internal))
 
-    def shown_definition(self, step: AnyStep, names: Names) -> tree.Step:
+    def shown_definition(self, step: AnyStep, names: Names, program: Program | None = None) -> tree.Step:
         """A step that the entry does not state: in matrix notation, else as the called entry states it."""
         blocks = joined(step)
         if blocks is not None and isinstance(blocks[0], tree.Name):
             return tree.Step((blocks[0],), blocks[1])
-        left, right, _ = definition_of(step, names, self.program)
+        left, right, _ = definition_of(step, names, program or self.program)
         assert isinstance(left, (tree.Name, tree.Element))
         if isinstance(step, Step) and isinstance(left, tree.Element) and len(left.indices) == len(step.free):
             lent = borrowed(step, self.entry, self.programs)
@@ -434,10 +438,6 @@ def _needed(steps: Sequence[AnyStep], wanted: set[str]) -> list[AnyStep]:
             kept.append(step)
             wanted |= step.inputs
     return kept[::-1]
-
-
-def _is_forward(step: AnyStep) -> bool:
-    return isinstance(step, ArrayStep)
 
 
 def gathered(steps: Sequence[AnyStep], names: Names) -> Step:
