@@ -99,7 +99,10 @@ class Shorten:
         numerator = expanded(_put_together(raised, atoms | held))
         if numerator is None:
             return expr
-        return build.mul(self.tidy(numerator), *(build.power(base, num(lowest[key])) for key, base in held.items()))
+        tidied = self.tidy(numerator)
+        if isinstance(tidied, Add) and len(tidied.args) > 3:  # short terms over their own divisors read better
+            return expr
+        return build.mul(tidied, *(build.power(base, num(lowest[key])) for key, base in held.items()))
 
     def expanded(self, expr: Expr) -> Expr:
         """Multiplied out, collected and factored again."""

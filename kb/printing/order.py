@@ -14,6 +14,7 @@ from kb.index.nodes import (
     Add,
     Apply,
     Bind,
+    Const,
     Expr,
     Fn,
     Integral,
@@ -102,6 +103,8 @@ def _rank(factor: Expr, roles: Mapping[str, int]) -> float:
             return float(ranks[roles.get(base.name, GIVEN)][is_array])
         case Bind() | Integral():
             return 6.0
+        case Const():
+            return 0.5
         case Val():
             return 1.0
         case Fn() | Apply() | Var() if found == {TANGENT}:
