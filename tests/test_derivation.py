@@ -94,6 +94,14 @@ def test_typed_expressions_are_derived(formula: str, symbols: str, wrt: str, las
         assert f"{left} = {right}" == last
 
 
+def test_the_derivative_of_a_recurrence_is_a_recurrence() -> None:
+    found = kb.parse("h[-1] = h0; h[t] = a*h[t-1] + x[t]; y = sum(h)", "h0 a x[T]").derivation("a", points=3)
+    assert [step.text for step in found.steps[1:]] == ["∂y/∂a = Σᵢ ∂hᵢ/∂a", "∂h₋₁/∂a = 0", "∂hₜ/∂a = hₜ₋₁ + a·∂hₜ₋₁/∂a"]
+    found = kb.parse("h[-1] = h0; h[t] = tanh(a*h[t-1] + x[t])", "h0 a x[T]").derivation("h0", points=3)
+    assert found.steps[1].text == "∂h₋₁/∂h₀ = 1"
+    assert found.steps[-1].text == "∂hₜ/∂h₀ = a·(1 − hₜ²)·∂hₜ₋₁/∂h₀"
+
+
 def test_what_has_no_derivative_is_refused() -> None:
     with pytest.raises(NotFound, match="did you mean 'z'"):
         CATALOGUE["softmax"].derivation("zz")

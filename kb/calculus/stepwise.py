@@ -20,6 +20,7 @@ from kb.index.affine import Atom, Index, Poly
 from kb.index.nodes import ONE, ZERO, Expr, Integral, Mul, Node, Num, Pow, Read, Test, Var, free_indices, num, walk
 from kb.index.program import Program
 
+CONSTANT = "constant"
 DELTA = "sum over the delta"
 _MOST_ROUNDS = 40
 
@@ -96,6 +97,8 @@ class Stepwise:
 
     def states(self, expr: Expr) -> list[State]:
         """From an expression to its derivative in terms of the derivatives of steps."""
+        if not self.table.depends(expr):
+            return [State((CONSTANT,), ZERO)]
         current = self.hold(expr)
         found: list[State] = []
         for _ in range(_MOST_ROUNDS):

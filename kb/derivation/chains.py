@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 
 from kb import tree
 from kb.calculus.constraints import apply_constraints
+from kb.calculus.forward import with_slopes
 from kb.calculus.linear import LINEARITY
 from kb.calculus.primitives import layout
-from kb.calculus.stepwise import DELTA, Awaited, State, Stepwise, count_tests, holder
+from kb.calculus.stepwise import CONSTANT, DELTA, Awaited, State, Stepwise, count_tests, holder
 from kb.calculus.tidy import FOLDING
 from kb.derivation.definitions import PRIMITIVES, Definitions
 from kb.derivation.plainly import moved_names, plain, plain_tree
 from kb.index import build
 from kb.index.affine import Index, Poly
 from kb.index.nodes import ZERO, Expr, Read, Variable, read_names
-from kb.index.program import AnyStep, Program, Step
+from kb.index.program import AnyStep, Program, Step, is_beyond
 from kb.model import Entry
 from kb.printing.names import Awaiting, Names, poly_tree
 from kb.printing.present import Presenter, ShownPart
@@ -28,7 +29,6 @@ DEFINITION = "definition"
 CONSTRAINT = "constraint used"
 TOGETHER = "steps put together"
 COPIED = "the same elements"
-CONSTANT = "constant"
 REARRANGED = "rearranging"
 CLAIMED = "in the usual form"
 # Results in between that are longer than this say less than the result itself.
@@ -50,7 +50,8 @@ class Chain:
     """``left = row = row ...`` for all values of the indices, which are known by letters.
 
     ``held`` is the step that is differentiated, ``value`` reads its derivative by the name that it
-    has in the check; ``is_result`` says that the chain ends in the derivative of an output.
+    has in the check; ``is_result`` says that the chain ends in the derivative of an output,
+    ``starts_beyond`` that it is a recurrence, whose first elements stand outside the array.
     """
 
     left: tree.Call
@@ -61,6 +62,7 @@ class Chain:
     rows: tuple[Row, ...]
     held: str
     is_result: bool
+    starts_beyond: bool
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ class _Writer:
         self.active = self.layout.dependents({symbol})
         self.stepwise = Stepwise(self.program, symbol, self.wrt, self.active)
         self.definitions = Definitions(entry, self.program, self.presenter, self.names, self.active)
+        # The derivative of a recurrence obeys a recurrence, and is not put in elsewhere.
+        self.slopes = with_slopes(program, symbol)[1]
         self.moved = moved_names(self.program, entry, symbol)
         self.locals: dict[str, list[_Local]] = {}
 
@@ -117,21 +121,26 @@ class _Writer:
         for name in inner:
             parts = self.shown_of(name)
             for n, local in enumerate(self.locals[name]):
-                shown = parts[n] if n < len(parts) else None
-                if shown is not None and not any(self.stepwise.awaits(local.states[-1].expr)):
+                shown = _of_target(parts, local, n)
+                if shown is not None and not self.is_open(local.states[-1].expr):
                     chains.append(self.result(shown, local, list(self.chosen(local, several))))
                 else:
                     chains.append(self.chain(local, shown, self.chosen(local, several)))
         for parts in self.shown:
-            for n, shown in enumerate(parts):
+            for shown in parts:
                 owned = self.locals.get(shown.held, [])
-                if n >= len(owned):
+                if not owned:
                     chains.append(self.constant(shown))
-                elif any(self.stepwise.awaits(owned[n].states[-1].expr)):
-                    chains.append(self.result(shown, owned[n], self.together(owned[n])))
+                for k, local in enumerate(owned):
+                    if _of_target(parts, local, k) is shown and self.is_open(local.states[-1].expr):
+                        chains.append(self.result(shown, local, self.together(local)))
         wanted = {*inner, *outputs, *(n for c in chains for row in c.rows for n in tree.names(row.shown))}
         definitions = tuple(self.definitions.read_by(wanted))
         return Way(definitions, tuple(chains), tuple(self.presenter.uses), self.names, self.program)
+
+    def is_open(self, expr: Expr) -> bool:
+        """Whether derivatives of steps are still to be put in."""
+        return any(n not in self.slopes.values() for n in self.stepwise.awaits(expr))
 
     def shown_of(self, name: str) -> Sequence[ShownPart]:
         """The parts of an output's derivative; none for a step in between."""
@@ -166,13 +175,13 @@ class _Writer:
 
     def chosen(self, local: _Local, several: bool) -> Iterator[State]:
         """All states of a short way; of a long one each step's result alone, with the rules together."""
+        *before, last = local.states
         special = self.definitions.rule(local.step)
-        if several and isinstance(local.step, Step) and isinstance(local.step.expr, Read):
+        if several and isinstance(local.step, Step) and isinstance(local.step.expr, Read) and last.rules != (CONSTANT,):
             special = COPIED
         if not several or (len(self.locals) <= _DETAILED and special is None):
             yield from local.states
             return
-        *before, last = local.states
         rules = [r for s in local.states for r in s.rules if r not in (LINEARITY, FOLDING, DELTA)]
         together = (special,) if special else tuple(dict.fromkeys(rules)) or (LINEARITY,)
         kept = set(self.stepwise.awaits(last.expr))
@@ -209,7 +218,11 @@ class _Writer:
         letters = {i: scope.given[i] for i in (*local.free, *self.wrt)}
         left = tree.Call("d", (above, below))
         value = self.moved_element(local.step.name, local.target, scope)
-        return Chain(left, local.target, self.wrt, letters, value, tuple(rows), local.step.name, is_result)
+        name = local.step.name
+        beyond = name in self.slopes.values()
+        if isinstance(local.step, Step) and any(map(is_beyond, local.target, self.program.shape(name))):
+            value = tree.Call("d", (plain_tree(local.step.expr, scope), below))  # no array keeps these elements
+        return Chain(left, local.target, self.wrt, letters, value, tuple(rows), name, is_result, beyond)
 
     def moved_element(self, name: str, target: tuple[Poly, ...], scope: Names) -> tree.Node:
         return element(self.moved[name], [poly_tree(p, scope) for p in target])
@@ -218,7 +231,7 @@ class _Writer:
         """A chain that ends in the derivative as it is shown."""
         scope = self.scope(local, shown)
         moved = {theirs: Poly.of(mine) for theirs, mine in self.pairs(shown, local)}
-        part = build.substitute(build.freshen(shown.part.expr), moved)
+        part = self.held(build.substitute(build.freshen(shown.part.expr), moved))
         rows = self.rows(states, scope)
         reached = self.tree_of(part, scope)
         if rows and _symbols(rows[-1].shown) == _symbols(reached):
@@ -244,18 +257,28 @@ class _Writer:
             rows.append(Row(CONSTRAINT, line.constrained, plainly if derived else line.constrained))
         return self.made(local, scope, self.distinct(rows), True)
 
+    def held(self, expr: Expr) -> Expr:
+        """The expression with place-holders for the derivatives of recurrences."""
+
+        def change(read: Read) -> Expr | None:
+            name = self.slopes.get(read.name)
+            return None if name is None else Read(holder(name), read.index[: len(self.program.shape(name))], False)
+
+        result: Expr = build.replace_reads(expr, change)
+        return result
+
     def together(self, local: _Local) -> list[State]:
         """The derivatives of the steps put into that of an output."""
         known: dict[str, tuple[tuple[Index, ...], Expr]] = {}
         for name, found in self.locals.items():
             step = found[0].step
-            if len(found) == 1 and (not isinstance(step, Step) or step.is_plain):
+            if name not in self.slopes.values() and len(found) == 1 and (not isinstance(step, Step) or step.is_plain):
                 known[name] = (found[0].free, found[0].states[-1].expr)
         start = local.states[-1].expr
         raw, done = start, start
         for _ in range(len(self.locals)):
             raw, done = self.stepwise.put(raw, known, True), self.stepwise.put(done, known, False)
-        if any(self.stepwise.awaits(done)):
+        if self.is_open(done):
             return []
         return [State((TOGETHER,), raw), *self.stepwise.settled(raw, done)]
 
@@ -268,7 +291,7 @@ class _Writer:
         letters = {i: scope.given[i] for i in (*part.free, *part.wrt)}
         assert isinstance(shown.line.left, tree.Call)
         value = self.moved_element(shown.held, part.target, scope)
-        return Chain(shown.line.left, part.target, part.wrt, letters, value, tuple(rows), shown.held, True)
+        return Chain(shown.line.left, part.target, part.wrt, letters, value, tuple(rows), shown.held, True, False)
 
     # --- rows ---------------------------------------------------------------------------------------
 
@@ -308,6 +331,12 @@ class _Writer:
             for name, awaited in self.stepwise.awaited.items()
             if not (plainly and self.stepwise.steps.get(name) in self.moved)
         }
+
+
+def _of_target(parts: Sequence[ShownPart], local: _Local, n: int) -> ShownPart | None:
+    """The shown part of one definition; the zeros from which a recurrence starts are not shown."""
+    found = next((p for p in parts if p.part.target == local.target), None)
+    return found if found is not None or n >= len(parts) or isinstance(local.step, Step) else parts[n]
 
 
 def _plainly(awaited: Awaited) -> Callable[[tuple[Poly, ...]], Expr]:

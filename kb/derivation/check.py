@@ -101,7 +101,7 @@ class _Check:
             own = self.by_entry(point, column)
             for chain in self.way.chains:
                 for place in self.places(chain, column, point):
-                    start = own[self.public(chain)][self.target(chain, place, point)] if chain.is_result else None
+                    start = own[self.public(chain)].get(self.target(chain, place, point)) if chain.is_result else None
                     self.chain(chain, place, run, start)
 
     def finished(self, values: Mapping[str, Any], point: Point, *more: str) -> interpreter.Finished:
@@ -114,19 +114,20 @@ class _Check:
 
     def chain(self, chain: Chain, place: Mapping[str, int], run: interpreter.Finished, own: Any | None) -> None:
         """The lines of a chain at one place; ``own`` is what the entry as written gives there."""
-        before = self.number(chain, 0, chain.value, place, run)
+        values: list[Any] = []
+        for n, node in enumerate([chain.value, *(row.value for row in chain.rows)]):
+            try:
+                values.append(run.number(node, place))
+            except EqkbError as error:
+                if chain.starts_beyond:  # the elements from which a recurrence starts are not kept
+                    return
+                raise _failed(chain, max(n - 1, 0), f"it has no value: {error}") from None
+        before, *rest = values
         if own is not None:
             self.compare(own, before, chain, 0, "the entry's own difference")
-        for n, row in enumerate(chain.rows):
-            value = self.number(chain, n, row.value, place, run)
+        for n, value in enumerate(rest):
             self.compare(before, value, chain, n, "the line before")
             before = value
-
-    def number(self, chain: Chain, n: int, node: tree.Node, place: Mapping[str, int], run: interpreter.Finished) -> Any:
-        try:
-            return run.number(node, place)
-        except EqkbError as error:
-            raise _failed(chain, n, f"it has no value: {error}") from None
 
     def definition(
         self, statement: tree.Step, run: interpreter.Finished, values: Mapping[str, Any], point: Point
