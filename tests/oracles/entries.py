@@ -22,6 +22,7 @@ integrate: Any = importlib.import_module("scipy.integrate")
 special: Any = importlib.import_module("scipy.special")
 stats: Any = importlib.import_module("scipy.stats")
 linear_model: Any = importlib.import_module("sklearn.linear_model")
+metrics: Any = importlib.import_module("sklearn.metrics")
 
 jax.config.update("jax_enable_x64", True)
 torch.set_default_dtype(torch.float64)
@@ -137,6 +138,24 @@ def lstm_cell(x: Any, h_prev: Any, c_prev: Any, **weights: Any) -> Any:
     return jax.nn.sigmoid(z["o"]) * jnp.tanh(c), c
 
 
+GRU_WEIGHTS = tuple(n for g in "zrh" for n in (f"W_x{g}", f"W_h{g}", f"b_{g}"))
+
+
+def torch_gru_cell(x: Any, h_prev: Any, **weights: Any) -> Any:
+    cell = torch.nn.GRUCell(x.shape[-1], h_prev.shape[-1])
+    with torch.no_grad():  # PyTorch orders the gates r, z, candidate
+        cell.weight_ih.copy_(torch.cat([weights[f"W_x{g}"] for g in "rzh"]))
+        cell.weight_hh.copy_(torch.cat([weights[f"W_h{g}"] for g in "rzh"]))
+        cell.bias_ih.copy_(torch.cat([weights[f"b_{g}"] for g in "rzh"]))
+        cell.bias_hh.zero_()
+        return cell(x, h_prev)
+
+
+def gru_cell(x: Any, h_prev: Any, **w: Any) -> Any:
+    z, r = (jax.nn.sigmoid(w[f"W_x{g}"] @ x + w[f"W_h{g}"] @ h_prev + w[f"b_{g}"]) for g in "zr")
+    return z * h_prev + (1 - z) * jnp.tanh(w["W_xh"] @ x + r * (w["W_hh"] @ h_prev) + w["b_h"])
+
+
 # --- normalisation, convolution, optimiser ----------------------------------------------------------------------------
 def batch_norm(x: Any, gamma: Any, beta: Any, eps: Any) -> Any:
     centred = x - x.mean(0)
@@ -174,6 +193,46 @@ def adam(theta: Any, m: Any, v: Any, g: Any, t: int, beta_1: Any, beta_2: Any, e
     return theta - eta * step, m, v
 
 
+def torch_sgd(theta: Any, g: Any, eta: Any, v: Any = None, gamma: Any = 0.0, dampening: Any = 0.0) -> Any:
+    """PyTorch keeps ``v/eta``, which must be given and is given back so."""
+    parameter = torch.nn.Parameter(theta.clone())
+    sgd = torch.optim.SGD([parameter], lr=float(eta), momentum=float(gamma), dampening=float(dampening), foreach=False)
+    if v is not None:
+        sgd.state[parameter] = {"momentum_buffer": v.clone()}
+    parameter.grad = g
+    sgd.step()
+    return parameter.detach() if v is None else (parameter.detach(), sgd.state[parameter]["momentum_buffer"])
+
+
+def torch_momentum(theta: Any, v: Any, g: Any, gamma: Any, eta: Any) -> Any:
+    theta, kept = torch_sgd(theta, g, eta, v / eta, gamma)
+    return theta, kept * eta
+
+
+def torch_adadelta(theta: Any, E: Any, D: Any, g: Any, gamma: Any, eps: Any) -> Any:
+    parameter = torch.nn.Parameter(theta.clone())
+    adadelta = torch.optim.Adadelta([parameter], lr=1.0, rho=float(gamma), eps=float(eps), foreach=False)
+    adadelta.state[parameter] = {"step": torch.tensor(3.0), "square_avg": E.clone(), "acc_delta": D.clone()}
+    parameter.grad = g
+    adadelta.step()
+    state = adadelta.state[parameter]
+    return parameter.detach(), state["square_avg"], state["acc_delta"]
+
+
+def adadelta(theta: Any, E: Any, D: Any, g: Any, gamma: Any, eps: Any) -> Any:
+    E = gamma * E + (1 - gamma) * g**2
+    step = jnp.sqrt(D + eps) / jnp.sqrt(E + eps) * g
+    return theta - step, E, gamma * D + (1 - gamma) * step**2
+
+
+def conv_transpose2d(z: Any, K: Any, s: int) -> Any:
+    """As a convolution of the image with zeros in between, which is not how the entry states it."""
+    (h, w), (r, q) = z.shape, K.shape
+    spread = jnp.zeros((s * (h - 1) + 1, s * (w - 1) + 1)).at[::s, ::s].set(z)
+    padded = jnp.pad(spread, ((r - 1, r - 1), (q - 1, q - 1)))
+    return jax.lax.conv_general_dilated(padded[None, None], K[None, None, ::-1, ::-1], (1, 1), "VALID")[0, 0]
+
+
 def torch_positional_encoding(position: Any, d: int) -> Any:
     rate = torch.exp(torch.arange(0, d, 2) * (-np.log(10000.0) / d))
     encoding = torch.empty(d)
@@ -204,6 +263,76 @@ def torch_gan(p_data: Any, p_g: Any, D: Any) -> Any:
 
 def gan(p_data: Any, p_g: Any, D: Any) -> Any:
     return jnp.sum(p_data * jnp.log(D) + p_g * jnp.log1p(-D))
+
+
+def leaky(z: Any, alpha: Any) -> Any:
+    return jnp.where(z >= 0, z, alpha * z)
+
+
+def elu(z: Any, alpha: Any) -> Any:
+    return jnp.where(z >= 0, z, alpha * jnp.expm1(jnp.where(z >= 0, 0.0, z)))
+
+
+def hinge(y: Any, w: Any, x: Any, b: Any) -> Any:
+    """Of the sample and its mirror image, since scikit-learn wants to see both classes."""
+    score = float(w @ x + b)
+    return metrics.hinge_loss([float(y), -float(y)], [score, -score])
+
+
+def class_loss(y: Any, yhat: Any) -> Any:
+    return F.nll_loss(torch.log(yhat), torch.argmax(y, -1))
+
+
+def mutual_information(p: Any) -> Any:
+    return special.rel_entr(p, np.outer(p.sum(1), p.sum(0))).sum()
+
+
+def posterior(p: Any) -> Any:
+    return (p / p.sum(1, keepdims=True)) * p.sum(1, keepdims=True) / p.sum(0)
+
+
+def gaussian_divergence(mu: Any, sigma2: Any) -> Any:
+    normal = torch.distributions.Normal
+    return torch.distributions.kl_divergence(normal(mu, sigma2.sqrt()), normal(mu * 0, mu * 0 + 1)).sum()
+
+
+def evidence_bound(x: Any, mu: Any, s2: Any, w: Any, t2: Any) -> Any:
+    """By quadrature of the likelihood; the model is the closed form."""
+    x, mu, s2, w, t2 = (float(v) for v in (x, mu, s2, w, t2))
+    law = stats.norm(mu, np.sqrt(s2))
+    likelihood = stats.norm(0, np.sqrt(t2)).logpdf
+    expected = integrate.quad(lambda z: likelihood(x - w * z) * law.pdf(z), *law.interval(1 - 1e-15), epsabs=1e-13)[0]
+    return expected - float(gaussian_divergence(torch.tensor([mu]), torch.tensor([s2])))
+
+
+def evidence_bound_model(x: Any, mu: Any, s2: Any, w: Any, t2: Any) -> Any:
+    likelihood = -jnp.log(2 * jnp.pi * t2) / 2 - ((x - w * mu) ** 2 + w**2 * s2) / (2 * t2)
+    return likelihood - (mu**2 + s2 - 1 - jnp.log(s2)) / 2
+
+
+def state_values(pi: Any, r: Any, P: Any, gamma: Any) -> Any:
+    """By iteration; the model solves the linear system."""
+    values = np.zeros(len(pi))
+    for _ in range(800):
+        values = np.einsum("sa,sa->s", pi, r + gamma * P @ values)
+    return values
+
+
+def state_values_model(pi: Any, r: Any, P: Any, gamma: Any) -> Any:
+    P_pi, r_pi = jnp.einsum("sa,sau->su", pi, P), jnp.einsum("sa,sa->s", pi, r)
+    return jnp.linalg.solve(jnp.eye(len(pi)) - gamma * P_pi, r_pi)
+
+
+def torch_reinforce(theta: Any, a: Any, r: Any, alpha: Any) -> Any:
+    logits = theta.clone().requires_grad_()
+    (-r * torch.distributions.Categorical(logits=logits).log_prob(torch.as_tensor(a))).backward()
+    return theta - alpha * logits.grad
+
+
+def area_under_curve(mu_1: Any, s_1: Any, mu_0: Any, s_0: Any) -> Any:
+    """Over the false alarm rate, as it is usually stated; the model is the closed form."""
+    positive, negative = stats.norm(float(mu_1), float(s_1)), stats.norm(float(mu_0), float(s_0))
+    return integrate.quad(lambda u: positive.sf(negative.isf(u)), 0, 1, epsabs=1e-13, epsrel=1e-12, limit=800)[0]
 
 
 ATTENTION = {"Q": ": n d_k", "K": ": m d_k", "V": ": m d_v"}
@@ -474,5 +603,308 @@ ORACLES = (
         batches=(("x",),),
         implementation=on_tensors(lambda x: torch.sin(torch.exp(x))),
         model=lambda x: jnp.sin(jnp.exp(x)),
+    ),
+    elementwise("tanh", "torch.tanh", torch.tanh, jnp.tanh, [-800.0, -20.0, -1e-9, 0.0, 800.0]),
+    Oracle(
+        id="leaky_relu",
+        by="torch.nn.functional.leaky_relu",
+        arguments={"z": ":", "alpha": "unit:"},
+        batches=(("z",), ("z", "alpha")),
+        special_inputs=({"z": [-2.0, 3.0], "alpha": [0.01, 0.01]},),
+        implementation=on_tensors(lambda z, alpha: F.leaky_relu(z, float(alpha))),
+        model=leaky,
+    ),
+    Oracle(
+        id="elu",
+        by="torch.nn.functional.elu",
+        arguments={"z": ":", "alpha": "positive:"},
+        batches=(("z",), ("z", "alpha")),
+        special_inputs=({"z": [-800.0, -1e-9, 800.0], "alpha": [1.0, 1.5, 0.5]},),
+        implementation=on_tensors(lambda z, alpha: F.elu(z, float(alpha))),
+        model=elu,
+    ),
+    Oracle(
+        id="embedding",
+        by="torch.nn.functional.embedding",
+        arguments={"W": ": V d", "i": "label V:"},
+        sizes=({"V": 5, "d": 3}, {"V": 1, "d": 2}),
+        batches=(("i",), ("W", "i")),
+        implementation=on_tensors(lambda W, i: F.embedding(torch.as_tensor(i), W)),
+        model=lambda W, i: W[i],
+    ),
+    Oracle(
+        id="feed_forward",
+        by="torch.nn.functional.linear, relu",
+        arguments={"x": ": n d", "W_1": ": d f", "b_1": ": f", "W_2": ": f d", "b_2": ": d"},
+        sizes=({"n": 3, "d": 4, "f": 5}, {"n": 1, "d": 2, "f": 1}),
+        batches=(("x",),),
+        implementation=on_tensors(lambda x, W_1, b_1, W_2, b_2: F.linear(F.relu(F.linear(x, W_1.T, b_1)), W_2.T, b_2)),
+        model=lambda x, W_1, b_1, W_2, b_2: jax.nn.relu(x @ W_1 + b_1) @ W_2 + b_2,
+    ),
+    Oracle(
+        id="categorical_cross_entropy",
+        by="torch.nn.functional.nll_loss",
+        arguments={"y": "one_hot: N C", "yhat": "simplex: N C"},
+        sizes=({"N": 4, "C": 3}, {"N": 1, "C": 2}),
+        batches=(("y", "yhat"),),
+        implementation=on_tensors(class_loss),
+        model=lambda y, yhat: -jnp.mean(jnp.sum(y * jnp.log(yhat), -1)),
+    ),
+    Oracle(
+        id="hinge_loss",
+        by="sklearn.metrics.hinge_loss",
+        arguments={"y": "sign:", "w": ": d", "x": ": d", "b": ":"},
+        sizes=({"d": 4}, {"d": 1}),
+        batches=(("y", "x"), ("w",)),
+        implementation=hinge,
+        model=lambda y, w, x, b: jnp.maximum(0, 1 - y * (w @ x + b)),
+    ),
+    Oracle(
+        id="dropout",
+        by="torch.nn.functional.dropout's product, torch.mul",
+        arguments={"h": ": n", "m": "mask: n"},
+        sizes=({"n": 5}, {"n": 1}),
+        batches=(("h", "m"), ("m",)),
+        implementation=on_tensors(lambda h, m: torch.mul(h, m)),
+        model=lambda h, m: jnp.where(m == 1, h, 0 * h) * m,
+    ),
+    Oracle(
+        id="convolution_1d",
+        by="numpy.convolve",
+        arguments={"f": ": n", "g": ": k"},
+        sizes=({"n": 6, "k": 3}, {"n": 2, "k": 4}, {"n": 1, "k": 1}),
+        batches=(("f",), ("f", "g")),
+        implementation=lambda f, g: np.convolve(f, g),
+        model=lambda f, g: jnp.convolve(f, g),
+    ),
+    Oracle(
+        id="conv_transpose2d",
+        by="torch.nn.functional.conv_transpose2d",
+        arguments={"z": ": h w", "K": ": r q"},
+        sizes=({"h": 3, "w": 2, "r": 2, "q": 3}, {"h": 1, "w": 3, "r": 3, "q": 1}),
+        integers=({"s": 1}, {"s": 2}, {"s": 3}),
+        batches=(("z",), ("z", "K")),
+        implementation=on_tensors(lambda z, K, s: F.conv_transpose2d(z[None, None], K[None, None], stride=s)[0, 0]),
+        model=conv_transpose2d,
+    ),
+    gate("gru_update_gate", "z", torch.sigmoid, jax.nn.sigmoid),
+    gate("gru_reset_gate", "r", torch.sigmoid, jax.nn.sigmoid),
+    Oracle(
+        id="gru_candidate",
+        by="torch.nn.functional.linear",
+        arguments={"x": ": n", "h_prev": ": m", "r": "unit: m", "W_xh": ": m n", "W_hh": ": m m", "b_h": ": m"},
+        sizes=({"n": 4, "m": 3}, {"n": 1, "m": 2}),
+        batches=(("x", "h_prev", "r"),),
+        implementation=on_tensors(
+            lambda x, h_prev, r, W_xh, W_hh, b_h: torch.tanh(F.linear(x, W_xh, b_h) + r * F.linear(h_prev, W_hh))
+        ),
+        model=lambda x, h_prev, r, W_xh, W_hh, b_h: jnp.tanh(W_xh @ x + r * (W_hh @ h_prev) + b_h),
+    ),
+    Oracle(
+        id="gru_hidden_state",
+        by="torch.lerp",
+        arguments={"z": "unit: m", "h_prev": ": m", "h_tilde": ": m"},
+        sizes=({"m": 4}, {"m": 1}),
+        batches=(("z", "h_prev", "h_tilde"), ("h_prev",)),
+        implementation=on_tensors(lambda z, h_prev, h_tilde: torch.lerp(h_tilde, h_prev, z)),
+        model=lambda z, h_prev, h_tilde: z * h_prev + (1 - z) * h_tilde,
+    ),
+    Oracle(
+        id="gru_cell",
+        by="torch.nn.GRUCell",
+        arguments={"x": ": n", "h_prev": ": m"}
+        | {n: ": m" if n[0] == "b" else ": m n" if n[2] == "x" else ": m m" for n in GRU_WEIGHTS},
+        sizes=({"n": 4, "m": 3}, {"n": 1, "m": 2}),
+        batches=(("x", "h_prev"),),
+        implementation=on_tensors(torch_gru_cell),
+        model=gru_cell,
+    ),
+    Oracle(
+        id="gradient_descent",
+        by="torch.optim.SGD",
+        arguments={"theta": ": P", "g": ": P", "eta": "positive:"},
+        sizes=({"P": 4}, {"P": 1}),
+        batches=(("theta", "g"), ("g",)),
+        implementation=on_tensors(torch_sgd),
+        model=lambda theta, g, eta: theta - eta * g,
+    ),
+    Oracle(
+        id="momentum",
+        by="torch.optim.SGD",
+        arguments={"theta": ": P", "v": ": P", "g": ": P", "gamma": "unit:", "eta": "positive:"},
+        sizes=({"P": 4}, {"P": 1}),
+        batches=(("theta", "v", "g"),),
+        implementation=on_tensors(torch_momentum),
+        model=lambda theta, v, g, gamma, eta: (theta - gamma * v - eta * g, gamma * v + eta * g),
+    ),
+    Oracle(
+        id="momentum_ema",
+        by="torch.optim.SGD with dampening beta",
+        arguments={"theta": ": P", "v": ": P", "g": ": P", "beta": "unit:", "eta": "positive:"},
+        sizes=({"P": 4}, {"P": 1}),
+        batches=(("theta", "v", "g"),),
+        implementation=on_tensors(lambda theta, v, g, beta, eta: torch_sgd(theta, g, eta, v, beta, beta)),
+        model=lambda theta, v, g, beta, eta: (
+            theta - eta * (beta * v + (1 - beta) * g),
+            beta * v + (1 - beta) * g,
+        ),
+    ),
+    Oracle(
+        id="adadelta",
+        by="torch.optim.Adadelta",
+        arguments={"theta": ": P", "E": "positive: P", "D": "positive: P", "g": ": P"}
+        | {"gamma": "unit:", "eps": "positive:"},
+        sizes=({"P": 4}, {"P": 1}),
+        batches=(("theta", "E", "D", "g"),),
+        implementation=on_tensors(torch_adadelta),
+        model=adadelta,
+    ),
+    Oracle(
+        id="determinant_2x2",
+        by="numpy.linalg.det",
+        arguments=dict.fromkeys("abcd", ":"),
+        batches=(("a", "d"), ("a", "b", "c", "d")),
+        implementation=lambda a, b, c, d: np.linalg.det(np.array([[a, b], [c, d]])),
+        model=lambda a, b, c, d: jnp.linalg.det(jnp.array([[a, b], [c, d]])),
+        rtol=1e-8,
+        atol=1e-10,
+    ),
+    Oracle(
+        id="inverse_2x2",
+        by="numpy.linalg.inv",
+        arguments=dict.fromkeys("abcd", ":"),
+        batches=(("a", "d"), ("a", "b", "c", "d")),
+        implementation=lambda a, b, c, d: np.linalg.inv(np.array([[a, b], [c, d]])),
+        model=lambda a, b, c, d: jnp.linalg.inv(jnp.array([[a, b], [c, d]])),
+        rtol=1e-7,
+        atol=1e-9,
+    ),
+    Oracle(
+        id="frobenius_norm",
+        by="torch.linalg.matrix_norm",
+        arguments={"A": ": m n"},
+        sizes=({"m": 3, "n": 4}, {"m": 1, "n": 1}),
+        batches=(("A",),),
+        implementation=on_tensors(lambda A: torch.linalg.matrix_norm(A, "fro")),
+        model=lambda A: jnp.linalg.norm(A),
+    ),
+    Oracle(
+        id="mutual_information",
+        by="scipy.special.rel_entr",
+        arguments={"p": "joint: n m"},
+        sizes=({"n": 3, "m": 4}, {"n": 1, "m": 2}),
+        batches=(("p",),),
+        implementation=mutual_information,
+        model=lambda p: jnp.sum(p * (jnp.log(p) - jnp.log(p.sum(1, keepdims=True)) - jnp.log(p.sum(0)))),
+        rtol=1e-8,
+    ),
+    Oracle(
+        id="bayes_rule",
+        by="numpy, through likelihood and prior",
+        arguments={"p": "joint: n m"},
+        sizes=({"n": 3, "m": 2}, {"n": 1, "m": 2}),
+        batches=(("p",),),
+        implementation=posterior,
+        model=lambda p: p / p.sum(0),
+    ),
+    Oracle(
+        id="normal_cdf",
+        by="scipy.stats.norm.cdf",
+        arguments={"x": ":"},
+        batches=(("x",),),
+        implementation=lambda x: stats.norm.cdf(x),
+        model=lambda x: jax.scipy.stats.norm.cdf(x),
+    ),
+    Oracle(
+        id="gaussian_kl",
+        by="torch.distributions.kl_divergence",
+        arguments={"mu": ": k", "sigma2": "positive: k"},
+        sizes=({"k": 4}, {"k": 1}),
+        batches=(("mu", "sigma2"), ("mu",)),
+        implementation=on_tensors(gaussian_divergence),
+        model=lambda mu, sigma2: jnp.sum(mu**2 + sigma2 - 1 - jnp.log(sigma2)) / 2,
+    ),
+    Oracle(
+        id="vae_elbo",
+        by="scipy.integrate.quad, torch.distributions.kl_divergence; derivatives of the closed form",
+        arguments={"x": ":", "mu": ":", "s2": "positive:", "w": ":", "t2": "positive:"},
+        batches=(("x",),),
+        implementation=evidence_bound,
+        model=evidence_bound_model,
+        rtol=1e-7,
+        atol=1e-9,
+    ),
+    Oracle(
+        id="ddpm_reverse_step",
+        by="torch, elementwise",
+        arguments={"x": ": n", "alpha": "unit:", "alpha_bar": "unit:", "sigma": "positive:"}
+        | {"eps_hat": ": n", "z": ": n"},
+        sizes=({"n": 4}, {"n": 1}),
+        batches=(("x", "eps_hat", "z"),),
+        implementation=on_tensors(
+            lambda x, alpha, alpha_bar, sigma, eps_hat, z: torch.addcmul(
+                torch.rsqrt(alpha) * (x - (1 - alpha) * torch.rsqrt(1 - alpha_bar) * eps_hat), sigma, z
+            )
+        ),
+        model=lambda x, alpha, alpha_bar, sigma, eps_hat, z: (
+            (x - (1 - alpha) / jnp.sqrt(1 - alpha_bar) * eps_hat) / jnp.sqrt(alpha) + sigma * z
+        ),
+    ),
+    Oracle(
+        id="bellman_expectation_v",
+        by="numpy, by iteration",
+        arguments={"pi": "simplex: S A", "r": ": S A", "P": "simplex: S A S", "gamma": "unit:"},
+        sizes=({"S": 3, "A": 2}, {"S": 1, "A": 3}),
+        batches=(("r",), ("pi", "r", "P")),
+        implementation=state_values,
+        model=state_values_model,
+        rtol=1e-8,
+        atol=1e-10,
+    ),
+    Oracle(
+        id="reinforce",
+        by="torch.distributions.Categorical, differentiated by PyTorch",
+        arguments={"theta": ": A", "a": "label A:", "r": ":", "alpha": "positive:"},
+        sizes=({"A": 4}, {"A": 1}),
+        batches=(("theta", "a", "r"), ("a",)),
+        implementation=on_tensors(torch_reinforce),
+        model=lambda theta, a, r, alpha: theta + alpha * r * (jax.nn.one_hot(a, len(theta)) - jax.nn.softmax(theta)),
+    ),
+    Oracle(
+        id="actor_critic_gradient",
+        by="torch.softmax",
+        arguments={"theta": ": A", "Q": ": A", "b": ":"},
+        sizes=({"A": 4}, {"A": 1}),
+        batches=(("theta", "Q"),),
+        implementation=on_tensors(lambda theta, Q, b: torch.softmax(theta, -1) @ Q),
+        model=lambda theta, Q, b: jnp.sum(jax.nn.softmax(theta) * Q) + 0 * b,
+    ),
+    Oracle(
+        id="backprop_weight_gradient",
+        by="torch.nn.functional.linear",
+        arguments={"W": ": m n", "a_prev": ": n", "b": ": m", "delta": ": m"},
+        sizes=({"m": 3, "n": 4}, {"m": 1, "n": 2}),
+        batches=(("a_prev", "delta"),),
+        implementation=on_tensors(lambda W, a_prev, b, delta: F.linear(a_prev, W, b)),
+        model=lambda W, a_prev, b, delta: W @ a_prev + b + 0 * delta,
+    ),
+    Oracle(
+        id="backprop_delta",
+        by="torch.nn.functional.linear",
+        arguments={"z": ": m", "W_next": ": k m", "b_next": ": k", "delta_next": ": k"},
+        sizes=({"m": 3, "k": 4}, {"m": 1, "k": 2}),
+        batches=(("z", "delta_next"),),
+        implementation=on_tensors(lambda z, W_next, b_next, delta_next: F.linear(torch.tanh(z), W_next, b_next)),
+        model=lambda z, W_next, b_next, delta_next: W_next @ jnp.tanh(z) + b_next + 0 * delta_next,
+    ),
+    Oracle(
+        id="roc_auc",
+        by="scipy.integrate.quad over the false alarm rate; derivatives of the closed form",
+        arguments={"mu_1": ":", "s_1": "positive:", "mu_0": ":", "s_0": "positive:"},
+        batches=(("mu_1", "mu_0"),),
+        implementation=area_under_curve,
+        model=lambda mu_1, s_1, mu_0, s_0: jax.scipy.stats.norm.cdf((mu_1 - mu_0) / jnp.sqrt(s_1**2 + s_0**2)),
+        rtol=1e-7,
+        atol=1e-9,
     ),
 )

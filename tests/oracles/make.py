@@ -49,6 +49,11 @@ def sample(rng: np.random.Generator, domain: str, shape: tuple[int, ...], sizes:
             return rng.uniform(0.1, 0.9, shape)
         case "mask":
             return rng.integers(0, 2, shape).astype(float)
+        case "sign":
+            return rng.integers(0, 2, shape) * 2.0 - 1.0
+        case "joint":
+            last = shape[-2:]
+            return rng.dirichlet(np.full(last[0] * last[1], 2.0), shape[:-2]).reshape(shape)
         case "simplex":
             return rng.dirichlet(np.full(shape[-1], 2.0), shape[:-1])
         case "one_hot":
