@@ -56,8 +56,9 @@ from kb.printing.chains import (
     single,
     sum_over,
 )
+from kb.printing.factors import turned_sums
 from kb.printing.names import Names
-from kb.printing.reify import Reifier, turned_sums
+from kb.printing.reify import Reifier
 from kb.printing.trees import negated, number_parts, product_of, sum_of
 
 

@@ -15,10 +15,10 @@ from kb.calculus.inline import inline_smaller
 from kb.calculus.primitives import with_companions
 from kb.calculus.reverse import vjp
 from kb.calculus.shorten import Shorten
-from kb.calculus.tidy import Tidy, factor
+from kb.calculus.tidy import Tidy
 from kb.index import build
-from kb.index.affine import Atom, Index, Poly, format_poly
-from kb.index.nodes import ZERO, Bind, Condition, Expr, Pick, Read, free_indices, read_names, val, walk
+from kb.index.affine import Atom, Poly, format_poly
+from kb.index.nodes import ZERO, Bind, Expr, Read, read_names, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step, is_beyond
 from kb.model import Entry
 from kb.printing.authored import authored_parts, with_authored
@@ -28,7 +28,8 @@ from kb.printing.names import Names, poly_tree
 from kb.printing.notation import authored, borrowed, context_for, definition_of, names_for, stated_names, with_ranges
 from kb.printing.order import PART, STEP
 from kb.printing.presentation import Line, Presentation, Shape
-from kb.printing.reify import reify, without_implied
+from kb.printing.reify import reify
+from kb.printing.scatters import gathered
 from kb.printing.trees import element, renamed
 
 if TYPE_CHECKING:
@@ -440,41 +441,4 @@ def _needed(steps: Sequence[AnyStep], wanted: set[str]) -> list[AnyStep]:
     return kept[::-1]
 
 
-def gathered(steps: Sequence[AnyStep], names: Names) -> Step:
-    """Steps that accumulate into one name as a sum, with what is accumulated where as conditions.
-
-    The conditions stay as they are: ``k == s*i + u - p`` says more than its solution and the
-    bounds of that.
-    """
-    first = next(s for s in steps if isinstance(s, Step))
-    used = names.taken | set(names.usual.values())
-    letters = [letter for letter in "abcdefghklmnpqrst" if letter not in used]
-    free = tuple(Index(letter, size) for letter, size in zip(letters, first.shape, strict=False))
-    total = build.add(*(_as_sum(s, free) for s in steps if isinstance(s, Step)))
-    return Step(first.name, free, tuple(Poly.of(i) for i in free), factor(total) or total, first.shape)
-
-
-def _as_sum(step: Step, free: tuple[Index, ...]) -> Expr:
-    moved: dict[Atom, Poly] = {}
-    conditions: list[Condition] = []
-    pending: list[tuple[Poly, Index]] = []
-    for place, own in zip(step.target, free, strict=True):
-        index = place.index
-        if index in step.free and index not in moved and index is not None and index.size == own.size:
-            moved[index] = Poly.of(own)
-        else:
-            pending.append((place, own))
-    rest = {i: i.fresh() for i in step.free if i not in moved}
-    moved |= {i: Poly.of(fresh) for i, fresh in rest.items()}
-    for place, own in pending:
-        conditions.append(build.compare("==", val(place.replace(moved)), val(Poly.of(own))))
-    body: Expr = build.substitute(build.freshen(step.expr), moved)
-    bound = tuple(rest.values())
-    inside = tuple(c for c in conditions if free_indices(c) & set(bound))
-    outside = [build.test(c) for c in conditions if c not in inside]
-    if any(isinstance(n, Pick) for n in walk(body)):  # the place of a largest value says where it may lie
-        return build.mul(*outside, without_implied(build.bind("sum", bound, inside, body)))
-    return build.mul(*outside, Bind("sum", bound, inside, body) if bound else body)
-
-
-__all__ = ["FORMS", "Line", "Presentation", "Shape", "gathered", "present"]
+__all__ = ["FORMS", "Line", "Presentation", "Shape", "present"]

@@ -7,16 +7,13 @@ language only (``iverson`` is a word of the printers).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import lru_cache
 
 from kb import tree
 from kb.index import build
 from kb.index.affine import Gather, Index, Poly
 from kb.index.nodes import (
     HALF,
-    ONE,
     Add,
     Apply,
     ApplyArray,
@@ -31,7 +28,6 @@ from kb.index.nodes import (
     Junction,
     Mul,
     Negation,
-    Node,
     Num,
     Pick,
     Pow,
@@ -43,13 +39,23 @@ from kb.index.nodes import (
     Var,
     Variable,
     Whole,
-    children,
     free_indices,
-    num,
-    val,
     walk,
 )
 from kb.index.program import Program
+from kb.printing.factors import (
+    Factors,
+    alternatives,
+    free_indices_only,
+    has_binder,
+    in_order,
+    mean_of,
+    positive_sum,
+    said_once,
+    softmax_form,
+    take_apart,
+    without_implied_tests,
+)
 from kb.printing.names import Awaiting, Expectation, Names, poly_tree
 from kb.printing.trees import element, negated, number_parts, product_of, renamed, sum_of
 
@@ -58,16 +64,6 @@ def reify(expr: Expr, names: Names | None = None) -> tree.Node:
     """The expression as a tree in index notation."""
     scope = (names or Names()).bind_free(expr)
     return Reifier(scope).alone(said_once(expr))
-
-
-@dataclass
-class _Factors:
-    """A product taken apart: its number, what stands above and below the bar, and its tests."""
-
-    number: Fraction = Fraction(1)
-    above: list[Expr] = field(default_factory=list)
-    below: list[Expr] = field(default_factory=list)
-    tests: list[Condition] = field(default_factory=list)
 
 
 class Reifier:
@@ -82,10 +78,10 @@ class Reifier:
 
     def alone(self, expr: Expr) -> tree.Node:
         """An expression that stands for itself: here ``a if c else 0`` reads better than a bracket."""
-        found = _take_apart(expr)
+        found = take_apart(expr)
         conditions = [c for c in found.tests if not self.is_delta(c)]
         if len(conditions) == 1 and not free_indices_only(conditions[0]) and len(found.tests) == 1:
-            rest = _Factors(found.number, found.above, found.below)
+            rest = Factors(found.number, found.above, found.below)
             value = self.product(rest)
             if not (isinstance(value, tree.Number) and value.text == "0"):
                 return tree.Cases(value, self.condition(conditions[0]), tree.Number("0"))
@@ -95,12 +91,12 @@ class Reifier:
         """Any expression."""
         match expr:
             case Num() | Mul() | Pow() | Test():
-                return self.product(_take_apart(expr))
-            case Add(args=(one, other)) if (chosen := _alternatives(one, other)) is not None:
+                return self.product(take_apart(expr))
+            case Add(args=(one, other)) if (chosen := alternatives(one, other)) is not None:
                 condition, then, otherwise = chosen
                 return tree.Cases(self.visit(then), self.condition(condition), self.visit(otherwise))
             case Add(args=args):
-                return sum_of([self.signed(a) for a in _in_order(args)])
+                return sum_of([self.signed(a) for a in in_order(args)])
             case Const(name=name):
                 return tree.Name(name)
             case Val(poly=poly):
@@ -113,8 +109,8 @@ class Reifier:
                 return self.names.read(name, [poly_tree(p, self.names) for p in index])
             case Var(variable=variable):
                 return tree.Name(self.names.given.get(variable, variable.name))
-            case Fn(name="exp") if (split := _softmax_form(expr)) is not None:
-                return self.product(_Factors(Fraction(1), *split))
+            case Fn(name="exp") if (split := softmax_form(expr)) is not None:
+                return self.product(Factors(Fraction(1), *split))
             case Fn(name=name, arg=arg):
                 return tree.Call(name, (self.visit(arg),))
             case Apply():
@@ -157,17 +153,17 @@ class Reifier:
 
     def signed(self, expr: Expr) -> tuple[bool, tree.Node]:
         """Whether the term is subtracted, and its absolute form."""
-        found = _positive_sum(_take_apart(expr))
+        found = positive_sum(take_apart(expr))
         negative = found.number < 0
-        return negative, self.product(_Factors(abs(found.number), found.above, found.below, found.tests))
+        return negative, self.product(Factors(abs(found.number), found.above, found.below, found.tests))
 
     # --- products -------------------------------------------------------------------------------
 
-    def product(self, found: _Factors) -> tree.Node:
+    def product(self, found: Factors) -> tree.Node:
         """Number, scalars, deltas, the rest and sums last, over the denominators."""
-        found = _without_implied(_positive_sum(found))
+        found = without_implied_tests(positive_sum(found))
         above, below = number_parts(abs(found.number))
-        op, factors, divisors = _mean(found)
+        op, factors, divisors = mean_of(found)
         ordered = sorted(self.names.ordered(factors), key=self.place)
         brackets = self.tests(found.tests)
         deltas: list[tree.Node] = [b for b in brackets if isinstance(b, tree.Call) and b.function == "delta"]
@@ -198,7 +194,7 @@ class Reifier:
             return 4
         if isinstance(factor, Pick) or (isinstance(factor, Read) and factor.name in self.names.awaiting):
             return 3
-        return 2 if free_indices(factor) or _has_binder(factor) else 1
+        return 2 if free_indices(factor) or has_binder(factor) else 1
 
     def tests(self, conditions: Sequence[Condition]) -> list[tree.Node]:
         """Deltas one by one, all other conditions in one bracket."""
@@ -323,176 +319,3 @@ def _tells_apart(args: Sequence[tree.Node]) -> bool:
 def _is_place(side: Expr) -> bool:
     """A bare index, or a label."""
     return isinstance(side, Val) and isinstance(side.poly.atom, (Index, Gather))
-
-
-def free_indices_only(condition: Condition) -> bool:
-    """Whether the condition speaks about indices and sizes only, not about values."""
-    return not any(isinstance(n, (Read, Var, Pick)) for n in walk(condition))
-
-
-def _in_order(terms: Sequence[Expr]) -> list[Expr]:
-    """Positive terms first; ``1 + exp(-z)`` rather than ``exp(-z) + 1``."""
-    if len(terms) == 2 and isinstance(terms[1], Num) and isinstance(terms[0], Fn) and terms[0].name == "exp":
-        terms = (terms[1], terms[0])
-    return sorted(terms, key=lambda t: _positive_sum(_take_apart(t)).number < 0)
-
-
-def _take_apart(expr: Expr) -> _Factors:
-    found = _Factors()
-    for factor in expr.args if isinstance(expr, Mul) else (expr,):
-        match factor:
-            case Num(value=value):
-                found.number *= value
-            case Test(condition=condition):
-                found.tests.append(condition)
-            case Pow(base=base, exponent=exponent) if build.split_coefficient(exponent)[0] < 0:
-                found.below.append(build.power(base, build.negative(exponent)))
-            case Fn(name="exp") if (split := _softmax_form(factor)) is not None:
-                found.above += split[0]
-                found.below += split[1]
-            case _:
-                found.above.append(factor)
-    return found
-
-
-def _softmax_form(expr: Fn) -> tuple[list[Expr], list[Expr]] | None:
-    """``exp(a - logsumexp(f))`` as ``exp(a)`` over ``sum(exp(f))``."""
-    terms = expr.arg.args if isinstance(expr.arg, Add) else (expr.arg,)
-    above: list[Expr] = []
-    below: list[Expr] = []
-    rest: list[Expr] = []
-    for term in terms:
-        number, core = build.split_coefficient(term)
-        if isinstance(core, Bind) and core.op == "logsumexp" and number in (1, -1):
-            total = Bind("sum", core.indices, core.conditions, build.function("exp", core.body))
-            (above if number == 1 else below).append(total)
-        elif isinstance(core, Several) and core.op == "logsumexp" and number in (1, -1):
-            (above if number == 1 else below).append(Add(tuple(build.function("exp", a) for a in core.args)))
-        else:
-            rest.append(term)
-    if not above and not below:
-        return None
-    kept = build.add(*rest) if rest else None
-    return ([Fn("exp", kept)] if kept is not None else []) + above, below
-
-
-def _positive_sum(found: _Factors) -> _Factors:
-    """``-2*(y - p)`` as ``2*(p - y)``: a minus goes into a sum that has one of its own."""
-    if found.number >= 0:
-        return found
-    for at, factor in enumerate(found.above):
-        turned = _turned(factor)
-        if turned is not None:
-            above = [*found.above[:at], turned, *found.above[at + 1 :]]
-            return _Factors(-found.number, above, found.below, found.tests)
-    return found
-
-
-def _turned(expr: Expr) -> Expr | None:
-    """The negative of an expression, where a sum in it turns round: ``p - y`` for ``y - p``."""
-    match expr:
-        case Add(args=args) if not isinstance(args[0], Num) and any(build.split_coefficient(a)[0] < 0 for a in args):
-            return Add(tuple(build.negative(a) for a in args))
-        case Bind(op="sum", indices=indices, conditions=conditions, body=body):
-            factors = list(body.args) if isinstance(body, Mul) else [body]
-            for at, factor in enumerate(factors):
-                if isinstance(factor, Add) and (turned := _turned(factor)) is not None:
-                    return Bind("sum", indices, conditions, build.mul(*factors[:at], turned, *factors[at + 1 :]))
-    return None
-
-
-def _alternatives(one: Expr, other: Expr) -> tuple[Condition, Expr, Expr] | None:
-    """``[c]*a + [not c]*b`` as a choice: the condition, a and b."""
-    first, second = _take_apart(one), _take_apart(other)
-    if len(first.tests) != 1 or len(second.tests) != 1 or build.negation(first.tests[0]) != second.tests[0]:
-        return None
-    if free_indices_only(first.tests[0]):
-        return None
-    values = []
-    for term in (one, other):
-        factors = term.args if isinstance(term, Mul) else (term,)
-        values.append(build.mul(*(f for f in factors if not isinstance(f, Test))))
-    return first.tests[0], values[0], values[1]
-
-
-def said_once(expr: Expr) -> Expr:
-    """Without tests that a surrounding factor has already made: ``[c]*([c]*a + b)`` is ``[c]*(a + b)``."""
-    if not any(isinstance(n, Mul) and _repeated(n) for n in walk(expr)):
-        return expr
-
-    def visit(node: Expr) -> Expr | None:
-        if not isinstance(node, Mul) or not (repeated := _repeated(node)):
-            return None
-        others = build.mul(*(f for f in node.args if f not in repeated))
-        shorter: Expr = build.transform(others, lambda n: ONE if n in repeated else None)
-        return build.mul(*repeated, shorter)
-
-    found: Expr = build.transform(expr, visit)
-    return found
-
-
-def _repeated(product: Mul) -> list[Expr]:
-    """The tests among the factors that stand inside another factor too."""
-    tests = [f for f in product.args if isinstance(f, Test)]
-    others = [n for f in product.args if not isinstance(f, Test) for n in walk(f)]
-    return [test for test in tests if test in others]
-
-
-def turned_sums(expr: Mul) -> list[Expr]:
-    """The factors of a product, a minus in front put into a sum that has one of its own."""
-    found = _Factors()
-    for factor in expr.args:
-        if isinstance(factor, Num):
-            found.number *= factor.value
-        else:
-            found.above.append(factor)
-    found = _positive_sum(found)
-    return [*([Num(found.number)] if found.number != 1 else []), *found.above]
-
-
-def _implied(factors: Iterable[Expr]) -> list[Condition]:
-    """What the places of largest values among the factors say: that they are in range."""
-    implied: list[Condition] = []
-    for pick in (f for f in factors if isinstance(f, Pick)):
-        for place, index in zip(pick.at, pick.indices, strict=True):
-            implied.append(build.compare("<=", num(0), val(place)))
-            implied.append(build.compare("<", val(place), val(index.extent)))
-    return implied
-
-
-def _without_implied(found: _Factors) -> _Factors:
-    """Tests that a place is in range say nothing new beside the place of a largest value."""
-    implied = _implied(found.above)
-    return replace(found, tests=[t for t in found.tests if t not in implied])
-
-
-def without_implied(expr: Expr) -> Expr:
-    """A sum without conditions that the place of a largest value in it implies."""
-    if not isinstance(expr, Bind):
-        return expr
-    implied = _implied(expr.body.args if isinstance(expr.body, Mul) else (expr.body,))
-    return Bind(expr.op, expr.indices, tuple(c for c in expr.conditions if c not in implied), expr.body)
-
-
-def _mean(found: _Factors) -> tuple[Bind | None, list[Expr], list[Expr]]:
-    """The sum that together with a divisor is a mean, and the factors above and below that remain."""
-    if abs(found.number) != 1 or len(found.above) != 1:
-        return None, found.above, found.below
-    for factor in found.above:
-        if not (isinstance(factor, Bind) and factor.op == "sum" and not factor.conditions):
-            continue
-        size = Poly.of(1)
-        for index in factor.indices:
-            size = size * index.extent
-        for divisor in found.below:
-            if isinstance(divisor, Val) and divisor.poly == size:
-                return factor, found.above, [d for d in found.below if d is not divisor]
-        sizes = [Val(i.extent) for i in factor.indices]
-        if len(sizes) > 1 and len(set(sizes)) == len(sizes) and all(s in found.below for s in sizes):
-            return factor, found.above, [d for d in found.below if d not in sizes]
-    return None, found.above, found.below
-
-
-@lru_cache(maxsize=8192)
-def _has_binder(node: Node) -> bool:
-    return isinstance(node, (Bind, Integral)) or any(map(_has_binder, children(node)))
