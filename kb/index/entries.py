@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from kb import tree
 from kb.errors import EqkbError, Fault, LanguageError, nearest
-from kb.index import build
+from kb.index import build, cells
 from kb.index.affine import Facts, Index, Poly
 from kb.index.array_functions import array_instance, merged
 from kb.index.arrays import matrix_function
@@ -456,7 +456,9 @@ class _Builder:
                 own = {n: i for n, i in indices.items() if any(i in p.indices() for p in place)}
                 if len(own) < len(indices):
                     raise LanguageError("several targets have the same indices, as in h[t], c[t]", target.at)
-                if shape is None and not indices:
+                if self.keeps_the_rest(target, place, own):
+                    self._store_cells(target, place, own, inner)
+                elif shape is None and not indices:
                     self.waiting.setdefault(_base(target), []).append((target, place, inner))
                 else:
                     self._store_part(target, _base(target), own, place, inner, shape)
@@ -518,6 +520,7 @@ class _Builder:
 
     def _free_indices(self, target: tree.Element) -> dict[str, Index]:
         indices: dict[str, Index] = {}
+        cells.refuse_several(target, self.scope)
         for node in target.indices:
             for part in tree.walk(node):
                 if not isinstance(part, tree.Name):
@@ -526,9 +529,7 @@ class _Builder:
                 if part.id in self.scope.dimensions or (symbol is not None and symbol.kind == "integer"):
                     continue
                 if symbol is not None and symbol.kind == "label":
-                    raise LanguageError(
-                        f"{part.id!r} is a declared label; writing one cell is not possible here, use an index", part.at
-                    )
+                    continue
                 if self.scope.is_taken(part.id) or part.id == _base(target):
                     raise LanguageError(
                         f"{part.id!r} already has a meaning here and cannot be a free index; rename it", part.at
@@ -558,6 +559,29 @@ class _Builder:
         while size - (count + 1) in given:
             count += 1
         return count
+
+    def keeps_the_rest(self, target: tree.Element, places: tuple[Poly, ...], own: dict[str, Index]) -> bool:
+        """Whether elements of an array that has a value are written. Raises LanguageError."""
+        name = _base(target)
+        complete = name in self.scope.current and name not in self.scope.opened
+        if cells.selects(target, self.scope):
+            if not complete:
+                raise LanguageError(
+                    f"'{target}' is what a label selects of {name!r}, which has no value yet; define all of it first",
+                    target.at,
+                )
+            return True
+        if not complete or name in self.parts:
+            return False
+        shape = self.scope.tensors[self.scope.current[name]].shape
+        whole = len(own) == len(places) and all(p.index is not None for p in places)
+        return not whole and not any(is_beyond(p, s) for p, s in zip(places, shape, strict=False))
+
+    def _store_cells(self, target: tree.Element, places: tuple[Poly, ...], own: dict[str, Index], value: Array) -> None:
+        name = _base(target)
+        old = self.scope.current[name]
+        free, expr = cells.written(self.scope, target, places, tuple(own.values()), value, old)
+        self.define(name, free, tuple(map(Poly.of, free)), expr, self.scope.tensors[old].shape)
 
     def _store_part(
         self,
@@ -612,7 +636,8 @@ class _Builder:
 
     def _add_part(self, target: tree.Element, step: Step) -> None:
         parts = self.parts.setdefault(step.name, [])
-        if step.name in self.scope.current and not parts and step.name not in self.scope.opened:
+        whole = not parts and step.name not in self.scope.opened
+        if step.name in self.scope.current and (whole or self.scope.current[step.name] != step.name):
             raise LanguageError(f"{step.name!r} is defined twice", target.at)
         parts.append(step)
         self.scope.steps.append(step)

@@ -20,7 +20,9 @@ class OverIndex(ExprWithLimits):  # type: ignore[misc]
 
     def __new__(cls, function: Sympy, *limits: Sympy) -> Sympy:
         limits = tuple(sympy.Tuple(*limit) for limit in limits)
-        return sympy.Expr.__new__(cls, function, *limits)
+        made = sympy.Expr.__new__(cls, function, *limits)
+        made.is_commutative = function.is_commutative
+        return made
 
     def doit(self, **hints: Any) -> Sympy:
         """The maximum of all values, if the limits are numbers."""

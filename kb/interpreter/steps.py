@@ -129,10 +129,12 @@ class Writing:
                 raise LanguageError(f"'{self.target}' writes {list(at)}, outside {list(extent)}", self.target.at)
             frame.beyond.setdefault(self.name, {})[at] = value
             return
-        if not self.free:
-            frame.single.setdefault(self.name, set()).add(at)
         if not self.started:
             self.old = frame.values.get(self.name)  # another statement may have begun it
+        whole = isinstance(self.old, Array) and None not in self.old.data
+        if not self.free and not whole:
+            frame.single.setdefault(self.name, set()).add(at)
+        if not self.started:
             frame.values[self.name] = self._room(extent, shape_of(value))
             self.started = True
         array = frame.values[self.name]

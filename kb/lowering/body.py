@@ -12,6 +12,7 @@ from kb.index.program import AnyStep, ArrayStep, Program, Step
 from kb.lowering import reads
 from kb.lowering.arrays import Lowerer
 from kb.lowering.buffers import EVERYTHING
+from kb.lowering.cells import assigned, cells_of
 from kb.lowering.contraction import LETTERS, product_of_two
 from kb.lowering.cumulative import masked
 from kb.lowering.loops import Item, Rolled, Turn
@@ -85,6 +86,8 @@ class Body:
         if final is not None and lowerer.ahead[step.name] == 1 and self.is_only(step):
             operand = self.gradient(step.expr, step.free, final)
             self.reduced.add(step.name)
+        elif (found := cells_of(step, lowerer)) is not None:
+            operand = assigned(step, found, lowerer)
         else:
             operand = lowerer.lower(step.expr, step.free)
         lowerer.hint = ""

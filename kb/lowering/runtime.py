@@ -504,6 +504,26 @@ def _gather_back(shape: Any, dtype: Any, places: Any, own: Any, value: Any, outs
     return target
 
 
+def _put(array: Any, places: Any, value: Any) -> Any:
+    """A copy of the array in which the elements at some places are the value; None takes all along an axis.
+
+    ``places`` go with the last axes; each is one place, or one for each of a batch.
+    """
+    rank = len(places)
+    axes = [n - rank for n, place in enumerate(places) if place is not None]
+    chosen = [np.asarray(place) for place in places if place is not None]
+    if any(p.size and (p.min() < 0 or p.max() >= n) for p, n in zip(chosen, [array.shape[a] for a in axes])):
+        raise IndexError("a label must be at least 0 and below the number of its classes")
+    rest = np.shape(value)[: max(np.ndim(value) - rank + len(axes), 0)]
+    lead = np.broadcast_shapes(array.shape[: array.ndim - rank], rest, *(p.shape for p in chosen))
+    made = np.array(
+        np.broadcast_to(array, lead + array.shape[array.ndim - rank :]), np.result_type(array, value), order="C"
+    )
+    moved = np.moveaxis(made, axes, range(len(lead), len(lead) + len(axes)))
+    moved[(*np.indices(lead), *(np.broadcast_to(p, lead) for p in chosen))] = value
+    return made
+
+
 def _full(value: Any, shape: Any) -> Any:
     """A value repeated along axes that it does not depend on."""
     return np.broadcast_to(value, np.broadcast_shapes(np.shape(value), shape))
