@@ -8,10 +8,9 @@ import pytest
 import kb
 from kb import interpreter, tree
 from kb.calculus.claims import ClaimForm, claim_faults, elaborate_claim, prove, proven_form
-from kb.calculus.evaluate import Evaluation
+from kb.calculus.evaluate import Evaluation, elements
 from kb.catalogue import Catalogue
 from kb.errors import LanguageError
-from kb.evidence.sampling import elements
 from kb.evidence.subject import Subject, open_sizes
 from kb.index.nodes import Integral, walk
 from kb.index.program import Step

@@ -10,8 +10,9 @@ import mpmath
 import pytest
 
 import kb
+from kb.calculus.evaluate import elements
 from kb.catalogue import Catalogue
-from kb.evidence.sampling import MARGIN, NoSample, Point, Sampler, elements, holds
+from kb.evidence.sampling import MARGIN, NoSample, Point, Sampler, holds
 from kb.model import Entry, Symbol
 from kb.parser import parse_expression
 from kb.programs import Programs

@@ -338,6 +338,16 @@ _MATRIX = {
 }
 
 
+def elements(value: Any, place: tuple[int, ...] = ()) -> Elements:
+    """Nested lists as a dictionary from index tuples to numbers."""
+    if not isinstance(value, list):
+        return {place: value}
+    found: Elements = {}
+    for n, item in enumerate(value):
+        found.update(elements(item, (*place, n)))
+    return found
+
+
 def integrate(integrand: Any, low: Element, high: Element) -> Element:
     """An integral by the double exponential rule; the real line is cut into pieces."""
     if low == -mpmath.inf and high == mpmath.inf:

@@ -14,10 +14,11 @@ from typing import Any
 import mpmath
 
 from kb import interpreter, tree
+from kb.calculus.evaluate import elements
 from kb.derivation.chains import Chain, Way
 from kb.derivation.plainly import moved_names, spelled_out
 from kb.errors import CheckFailed, EqkbError
-from kb.evidence.sampling import Point, Sampler, Sizes, elements, nested
+from kb.evidence.sampling import Point, Sampler, Sizes, nested
 from kb.evidence.subject import Places, Subject, moved, open_sizes, step_cost
 from kb.index.affine import Poly
 from kb.model import Entry

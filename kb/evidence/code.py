@@ -15,11 +15,11 @@ from typing import Any, Protocol
 import mpmath
 import numpy as np
 
-from kb.calculus.evaluate import Elements
+from kb.calculus.evaluate import Elements, elements
 from kb.errors import EqkbError
 from kb.evidence.derivatives import Tally, gradients
 from kb.evidence.record import Check, Question
-from kb.evidence.sampling import NoSample, Point, elements, nested
+from kb.evidence.sampling import NoSample, Point, nested
 from kb.evidence.subject import Places, Subject, moved
 from kb.evidence.ties import check_ties, has_ties
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import mpmath
 
-from kb.calculus.evaluate import Elements, Evaluation
+from kb.calculus.evaluate import Elements, Evaluation, elements
 from kb.calculus.forward import partial, with_slopes
 from kb.calculus.primitives import with_companions
 from kb.errors import EqkbError, NotDifferentiable
 from kb.evidence.record import Check, Question
-from kb.evidence.sampling import NoSample, Point, Sizes, elements
+from kb.evidence.sampling import NoSample, Point, Sizes
 from kb.evidence.subject import Places, Subject, inner, moved
 from kb.evidence.verdict import Verdict
 

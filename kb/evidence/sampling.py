@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from dataclasses import dataclass
+from itertools import product
 from math import prod
 from typing import Any
 
 import mpmath
 
 from kb import interpreter, tree
-from kb.calculus.evaluate import Elements, Evaluation
-from kb.calculus.primitives import with_companions
+from kb.calculus.evaluate import elements
 from kb.errors import EqkbError, LanguageError
-from kb.index.program import ArrayStep, Program, Tensor
+from kb.evidence.spectra import Spectra
+from kb.index.program import Program, Tensor
 from kb.model import Entry, Symbol
 from kb.parser import parse_expression
 
@@ -69,9 +69,7 @@ class Sampler:
         self.dimensions = [d for d in program.dimensions if program_symbol(program, d) is None]
         self.integers = [t.symbol for t in program.arguments if t.symbol and t.symbol.kind == "integer" and not t.shape]
         self.requirements = [parse_expression(text) for text in entry.requires]
-        complete = with_companions(program)
-        spectra = {s.name for s in complete.steps if isinstance(s, ArrayStep) and _is_spectrum(s)}
-        self.decomposed = replace(complete, steps=complete.needed(spectra))
+        self.spectra = Spectra(program)
         self.kinks = [parse_expression(text) for text in entry.kinks]
 
     # --- sizes ----------------------------------------------------------------------------------
@@ -150,10 +148,8 @@ class Sampler:
             for tensor in self.program.tensors.values():
                 if any(s.evaluate(lambda a: sizes[str(a)]) < 1 for s in tensor.shape):
                     return False
-            for step in self.spectra():
-                rows, columns = (s.evaluate(lambda a: sizes[str(a)]) for s in self.program.shape(step.argument)[-2:])
-                if rows < columns:
-                    return False
+            if not self.spectra.fit(sizes):
+                return False
         except (KeyError, ZeroDivisionError):
             return False
         return all(holds(node, sizes) is not False for node in self.requirements)
@@ -220,7 +216,8 @@ class Sampler:
             for node, text in zip(self.kinks, self.entry.kinks, strict=True):
                 if self.is_near(node, point):
                     return f"the kink '{text}' is too near"
-            if self.spectra() and self.is_crowded(point):
+            given = {name: elements(value) for name, value in point.values.items() if name not in point.sizes}
+            if self.spectra.are_crowded(given, point.sizes, MARGIN):
                 return "eigenvalues are almost equal or singular values 0 (if sizes are the reason, rule them out)"
             result = interpreter.run(
                 self.entry, self.lookup, point.values, self.open_sizes(point), precision=CHECKED_DIGITS
@@ -231,29 +228,6 @@ class Sampler:
             if not all(mpmath.isfinite(x) and not isinstance(x, mpmath.mpc) for x in array.data):
                 return f"{name!r} is not finite there"
         return ""
-
-    def spectra(self) -> list[ArrayStep]:
-        """The steps that hold eigenvalues or singular values."""
-        return [s for s in self.decomposed.steps if isinstance(s, ArrayStep) and _is_spectrum(s)]
-
-    def is_crowded(self, point: Point) -> bool:
-        """Whether eigenvalues are so near to each other, or singular values also to 0, that digits are lost.
-
-        Derivatives of the vectors grow with the inverse of the distance.
-        """
-        with mpmath.workdps(15):
-            given = {name: elements(value) for name, value in point.values.items() if name not in point.sizes}
-            values = Evaluation(self.decomposed, given, point.sizes).run()
-            for step in self.spectra():
-                vectors: dict[tuple[int, ...], list[Any]] = {}
-                for place, value in sorted(values[step.name].items()):
-                    vectors.setdefault(place[:-1], []).append(value)
-                for found in vectors.values():
-                    near = [*found, 0] if step.operation == "svd" else found
-                    scale = max(map(abs, found))
-                    if any(abs(a - b) < MARGIN * scale for a, b in pairwise(sorted(near))):
-                        return True
-        return False
 
     def open_sizes(self, point: Point) -> Sizes:
         """The dimensions alone; integer symbols are arguments."""
@@ -272,21 +246,6 @@ class Sampler:
         sizes = self.open_sizes(point)
         rows = interpreter.claim_sides(self.entry, self.lookup, point.values, sizes, claim, precision=15)
         return any(abs(left - right) < MARGIN for _, left, right in rows)
-
-
-def _is_spectrum(step: ArrayStep) -> bool:
-    """Whether a step holds eigenvalues or singular values."""
-    return (step.operation, step.output) in (("eigh", 0), ("svd", 1))
-
-
-def elements(value: Any, place: tuple[int, ...] = ()) -> Elements:
-    """Nested lists as a dictionary from index tuples to numbers."""
-    if not isinstance(value, list):
-        return {place: value}
-    found: Elements = {}
-    for n, item in enumerate(value):
-        found.update(elements(item, (*place, n)))
-    return found
 
 
 def _difference(a: Sizes, b: Sizes) -> int:

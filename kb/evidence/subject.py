@@ -12,12 +12,12 @@ from typing import Any, Protocol
 import mpmath
 
 from kb import interpreter
-from kb.calculus.evaluate import Elements, Evaluation
+from kb.calculus.evaluate import Elements, Evaluation, elements
 from kb.calculus.forward import Forward, jvp
 from kb.calculus.hook import derive
 from kb.calculus.reverse import Backward, vjp
 from kb.errors import NotDifferentiable
-from kb.evidence.sampling import Point, Sampler, Sizes, elements
+from kb.evidence.sampling import Point, Sampler, Sizes
 from kb.index.entries import Elaborated, elaborate
 from kb.index.nodes import Bind, Compare, Expr, Integral, Pick, children, read_names, walk
 from kb.index.program import ArrayInstance, ArrayStep, Program, Step
