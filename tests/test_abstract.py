@@ -5,11 +5,20 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 from agreement import assert_agree, of_entry, output, shipped
 
-from kb.errors import Fault
-from kb.model import Entry, Symbol
+from kb.calculus.claims import elaborate_claim, prove
+from kb.errors import CatalogueError, Fault
+from kb.evidence.claims import check_claim
+from kb.evidence.derivatives import check_definition, check_directions
+from kb.evidence.subject import Subject
+from kb.index import build
+from kb.index.nodes import ApplyArray, Expr, walk
+from kb.index.program import Step
+from kb.model import Entry, NamedClaim, Symbol
+from kb.parser import parse_expression
 from kb.programs import Programs
 from kb.typed import parse_symbols
 
@@ -124,3 +133,181 @@ def test_code_interpreter_and_differences_agree(name: str) -> None:
         eq = of_entry(dataclasses.replace(INVENTED[name], differentiate=("h",)))
     assert_agree(eq, sizes, second=name not in ("an inverse", "mean of neighbours"))
     assert_agree(eq, dict.fromkeys(sizes, 1), seed=1, second=False)
+
+
+def subject_of(made: Entry) -> Subject:
+    eq = of_entry(made)
+    return Subject(eq.entry, eq.program, eq.programs)
+
+
+SYMBOLIC = ["mixed arguments", "joined blocks", "gradient in a step", "an inverse"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SYMBOLIC)
+def test_derivatives_in_index_form_are_those_of_the_definition(name: str) -> None:
+    subject = subject_of(INVENTED[name])
+    assert any(isinstance(n, ApplyArray) for s in subject.backward.adjoint if isinstance(s, Step) for n in walk(s.expr))
+    assert check_definition(subject).verdict == "verified"
+    assert check_directions(subject).verdict == "verified"
+
+
+def test_a_wrong_instance_is_caught() -> None:
+    right, wrong = entry("y = L(x)*s", "x[P] s", QUARTIC, output("y")), function("L", "t[P]", "sum(t[i]**4, i)/2")
+    program = of_entry(dataclasses.replace(right, symbols=(*right.symbols[:2], wrong, right.symbols[3]))).program
+    subject = dataclasses.replace(subject_of(right), program=program)
+    assert check_definition(subject).verdict == "refuted"
+
+
+def other_element(node: Expr) -> Expr | None:
+    """The gradient without its minus, at another point."""
+    if isinstance(node, ApplyArray) and node.wrt:
+        return build.mul(build.num(2), node)
+    return None
+
+
+def test_a_wrong_gradient_is_caught() -> None:
+    subject = subject_of(INVENTED["mixed arguments"])
+    backward = subject.backward
+    steps = tuple(
+        dataclasses.replace(s, expr=build.transform(s.expr, other_element)) if isinstance(s, Step) else s
+        for s in backward.program.steps
+    )
+    made = dataclasses.replace(subject)
+    made.__dict__["backward"] = dataclasses.replace(
+        backward, program=dataclasses.replace(backward.program, steps=steps)
+    )
+    assert check_directions(made).verdict == "refuted"
+
+
+# --- calls ---------------------------------------------------------------------------------------
+
+BLOCKS = function("z", "x[q]", "concat([sin(x), x**2][b], b)", "m")
+INNER = dataclasses.replace(entry("y = L(x) + sum(z(x))", "x[P]", QUARTIC, BLOCKS, output("y")), id="inner")
+OUTER = entry("y = inner(A) + inner(x)*s", "A[B,k] x[n] s", output("y", "B"))
+
+
+def test_an_entry_with_functions_can_be_called_at_any_size() -> None:
+    programs = Programs({**shipped().records, "inner": INNER, "own": OUTER})
+    assert not programs.faults("own")
+    eq = dataclasses.replace(of_entry(OUTER), source=dataclasses.replace(of_entry(OUTER).source, programs=programs))
+    assert_agree(eq, {"B": 3, "k": 2, "n": 4})
+
+
+BAD = [
+    (QUARTIC, "y = L(x, x)", "takes 1 argument(s) (t), 2 given"),
+    (QUARTIC, "y = L(s)", "'t' of 'L' has shape [P], but 's' has []"),
+    (QUARTIC, "y = L(w)", "'t' of 'L' must have shape [P] here, but 'w' has [m]"),
+    (QUARTIC, "y = L", "'L' is a function; call it"),
+    (QUARTIC, "y = deriv(L, v)(x)", "'L' has no argument 'v'; its arguments are t"),
+    (function("f", "a[q] b[q]", "a @ b"), "y = f(x, w)", "'b' of 'f' must have shape [P] here"),
+    (function("f", "a[P] b", "sum(a)*b"), "y = sum(deriv(f)(x, s))", "say by which argument of 'f': deriv(f, a)"),
+    (function("f", "a[2*q]", "sum(a)"), "y = f(x)", "the size 'q' of 'f' cannot be read off its arguments"),
+    (function("f", "a[P]", "a*2"), "y = f(x)", "'f' is declared with shape [], but its value has shape [P]"),
+    (function("f", "a[P]", "a*2", "m"), "y = sum(f(x))", "'f' is declared with shape [m], but its value has shape [P]"),
+    (
+        function("f", "a[P]", "a*2", "q", "r"),
+        "y = sum(f(x))",
+        "a result of shape [q, r], but its instance has",
+    ),
+    (function("f", "a[P]", "exq(sum(a))"), "y = f(x)", "did you mean 'exp'"),
+    (function("f", "a[P]", "a[P]"), "y = f(x)", "not provably in range"),
+    (function("f", "a[P]", "y[i] = a[i]", "P"), "y = sum(f(x))", "f[i] = ..."),
+    (function("f", "a[P]", "sum(s*a)"), "y = f(x)", "'s' is neither a symbol"),
+    (function("f", "a[P] a", "sum(a)"), "y = f(x, s)", "the argument 'a' of 'f' needs a name of its own"),
+    (function("f", "a[P]", "own"), "y = f(x)", "call each other in a circle"),
+    (reducer("R", "median"), "y = R(x[i], i)", "'median' is not a reduction"),
+    (reducer("R", "mean"), "y = R(x, w)", "'R' binds an index"),
+    (reducer("R", "mean"), "y = R(x[i], i, 2)", "neither an index nor a condition"),
+]
+
+
+@pytest.mark.parametrize(("symbol", "define", "words"), BAD)
+def test_what_does_not_fit_is_said(symbol: Symbol, define: str, words: str) -> None:
+    found = faults(entry(define, "x[P] w[m] s", symbol, output("y")))
+    assert len(found) == 1, found
+    assert words in found[0].message, found[0].message
+
+
+def test_functions_do_not_call_each_other() -> None:
+    made = entry("y = f(x)", "x[P]", function("f", "a[P]", "g(a)"), function("g", "a[P]", "sum(a)"), output("y"))
+    assert "no function or entry 'g'" in faults(made)[0].message
+
+
+# --- proofs and print ----------------------------------------------------------------------------
+
+CLAIMS = {
+    "shifted": "d(L(x - v), x) == deriv(L)(x - v)",
+    "hessian": "d(deriv(L)(x)[i], x[j]) == deriv(L, t, t)(x)[i,j]",
+    "symmetric": "deriv(f, b, a)(x, v)[i,j] == deriv(f, a, b)(x, v)[j,i]",
+    "chain": "d(L(z(x)), x[i]) == sum(d(L(u), u[j])*d(z(x)[j], x[i]), j)",
+    "backward": "vjp(z(x), x, v) == v @ deriv(z)(x)",
+    "of numbers": "d(h(s, x[i]), s) == deriv(h, p)(s, x[i])",
+}
+CLAIMED = entry(
+    ("u = z(x)", "y = L(u)"),
+    "x[P] v[P] s",
+    QUARTIC,
+    function("z", "w[q]", "w**2 + sum(w)", "q"),
+    function("f", "a[q] b[r]", "sum(sin(a))*sum(b**2) + sum(a)*sum(b)"),
+    function("h", "p q", "p**2*q"),
+    output("y"),
+    claims=tuple(NamedClaim(name, text) for name, text in CLAIMS.items()),
+)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_claims_are_proven_for_any_function_and_hold_for_the_instance(name: str) -> None:
+    subject = subject_of(CLAIMED)
+    form = elaborate_claim(subject.elaborated, CLAIMS[name], subject.programs, subject.programs.entries)
+    assert prove(form) or name == "symmetric"
+    claim = next(c for c in CLAIMED.claims if c.name == name)
+    assert check_claim(subject, claim).verdict == "verified"
+
+
+def test_a_wrong_claim_is_refuted() -> None:
+    subject = subject_of(CLAIMED)
+    assert check_claim(subject, NamedClaim("wrong", "d(L(x - v), x) == deriv(L)(x)")).verdict == "refuted"
+
+
+def test_derivatives_print_in_terms_of_the_function() -> None:
+    update = of_entry(INVENTED["an update"])
+    assert "η·∇²L(θ − γ·v) v̄_total⁺" in update.vjp("theta").text()
+    assert r"\nabla L" in update.derivative("eta").latex()
+    assert "∇_b" not in update.vjp().text()
+    blocks = of_entry(INVENTED["joined blocks"])
+    assert "x̄ = J_z(x)ᵀ ū" in blocks.vjp().text()
+    mixed = of_entry(INVENTED["mixed gradient"])
+    assert "∇_t²f" in mixed.derivative("x").text()
+    assert "∇_a∇_tf" in mixed.derivative("A").text()
+    several = of_entry(entry("y = h(s*r, s)", "s r", function("h", "p q", "p**2*q"), output("y")))
+    assert "∂_ph(r·s, s)" in several.derivative("r").text() or "∂_ph(s·r, s)" in several.derivative("r").text()
+
+
+@pytest.mark.parametrize("text", ["deriv(f)(x)", "deriv(f, a)(x, y)", "deriv(f, a, b)(x, 2*y)[i, j]"])
+def test_deriv_is_written_as_it_is_read(text: str) -> None:
+    assert str(parse_expression(text)) == text
+
+
+def test_a_reducer_has_the_derivative_of_its_instance_and_says_so() -> None:
+    eq = of_entry(INVENTED["mean of neighbours"])
+    assert eq.derivative("h").text().endswith("for AGG = mean")
+    assert r"\text{for AGG = mean}" in eq.derivative("h").latex()
+
+
+def test_a_mean_over_nothing_has_no_value() -> None:
+    eq = of_entry(INVENTED["mean of neighbours"])
+    nothing = np.zeros((2, 2))
+    with np.errstate(all="ignore"):
+        assert np.isnan(eq.lambdify()(np.ones((2, 3)), nothing)).all()
+
+
+def test_sympy_has_the_instance() -> None:
+    eq = of_entry(INVENTED["to a number"])
+    assert str(eq.expr) == "s*Sum(x[i]**4, (i, 0, P - 1))"
+
+
+def test_faults_of_a_signature_are_all_of_the_equation() -> None:
+    eq = of_entry(entry("y = f(x)", "x[P]", function("f", "a[P]", "a"), output("y")))
+    with pytest.raises(CatalogueError, match="declared with shape"):
+        eq.program  # noqa: B018

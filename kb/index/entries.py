@@ -17,7 +17,7 @@ from kb.index.binders import bound_by_shifted_reads, infer_ranges
 from kb.index.calls import Calls
 from kb.index.expressions import Derive, Expressions
 from kb.index.nodes import Expr, Read
-from kb.index.operators import instance_of, reducer_instance
+from kb.index.operators import check_reducer, instance_of
 from kb.index.program import AnyStep, ArrayStep, Program, Step, Tensor, is_beyond
 from kb.index.recurrence import RecurrenceError, gather_loops
 from kb.index.scope import MAX_LITERAL_SIZE, Array, Poisoned, Scope, shortened, show, show_shape, size_of
@@ -101,7 +101,7 @@ class _Builder:
     def instance(self, symbol: Symbol) -> None:
         """What an abstract symbol stands for. Raises LanguageError."""
         if symbol.kind == "reducer":
-            reducer_instance(symbol)
+            check_reducer(symbol)
         elif is_on_arrays(symbol):
             self.scope.instances[symbol.name] = array_instance(symbol, self.scope, self.program_of_instance)
         else:

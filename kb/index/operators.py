@@ -10,7 +10,7 @@ from kb.index import build
 from kb.index.expressions import Expressions, scalar
 from kb.index.nodes import INFINITY, Apply, Expr, Stop, Variable
 from kb.index.program import ArrayInstance, Instance
-from kb.index.scope import Array
+from kb.index.scope import Array, Poisoned
 from kb.index.signatures import is_on_arrays
 from kb.model import Symbol
 from kb.parser import check_name, parse_expression
@@ -137,14 +137,13 @@ def derivative_arguments(name: str, names: list[str], by: tuple[str, ...], at: i
     return tuple(names.index(word) for word in by) or (0,)
 
 
-def reducer_instance(symbol: Symbol) -> str:
-    """The binder that a reducer stands for. Raises LanguageError."""
+def check_reducer(symbol: Symbol) -> None:
+    """Whether a reducer stands for a binder. Raises LanguageError."""
     if symbol.instance not in REDUCTIONS:
         raise LanguageError(
             f"{symbol.instance!r} is not a reduction{nearest(symbol.instance or '', list(REDUCTIONS))}; "
             f"the instance of a reducer is one of {', '.join(REDUCTIONS)}"
         )
-    return symbol.instance
 
 
 def _reduced(expressions: Expressions, node: tree.Call, symbol: Symbol) -> Array:
@@ -155,7 +154,9 @@ def _reduced(expressions: Expressions, node: tree.Call, symbol: Symbol) -> Array
     bound = [a for a in node.arguments[1:] if isinstance(a, tree.Name) and not scope.is_taken(a.id)]
     if len(node.arguments) > 1 and not bound:
         raise LanguageError(f"'{symbol.name}' binds an index that has no meaning yet: {symbol.name}(x[i], i)", node.at)
-    return binder(expressions, replace(node, function=reducer_instance(symbol)))
+    if symbol.instance not in REDUCTIONS:
+        raise Poisoned(symbol.name, node.at)
+    return binder(expressions, replace(node, function=symbol.instance))
 
 
 def _derived_builtin(expressions: Expressions, node: tree.Node, name: str, arguments: tuple[tree.Node, ...]) -> Array:
