@@ -130,14 +130,20 @@ class Programs:
 
 def elaborated_entry(entry: Entry, programs: Programs, known: Iterable[str], infer: bool = False) -> Elaborated:
     """Elaborate one entry with derivatives allowed in its formulas; too deep a nesting is a fault like others."""
+    from kb.calculus.concrete import concrete
     from kb.calculus.hook import derive
     from kb.index.entries import Elaborated, elaborate
     from kb.index.scope import Scope
 
     try:
-        return elaborate(entry, programs, known, derive, infer)
+        made = elaborate(entry, programs, known, derive, infer)
+        if made.program is not None and made.program.has_loops:
+            concrete(made.program)  # an instance may not fit into the recurrence that calls it
+        return made
     except RecursionError:
         return Elaborated(entry, None, Scope(), (Fault(_TOO_DEEP, "define[0]"),))
+    except LanguageError as error:
+        return Elaborated(entry, None, Scope(), (Fault(error.message, "define[0]"),))
 
 
 def called_names(entry: Entry) -> Iterator[str]:

@@ -10,6 +10,7 @@ import pytest
 from agreement import assert_agree, of_entry, output, shipped
 
 from kb.calculus.claims import elaborate_claim, prove
+from kb.equation import Equation
 from kb.errors import CatalogueError, Fault
 from kb.evidence.claims import check_claim
 from kb.evidence.derivatives import check_definition, check_directions
@@ -44,6 +45,13 @@ def faults(made: Entry, *others: Entry) -> list[Fault]:
 
 QUARTIC = function("L", "t[P]", "sum(t[i]**4, i)")
 STATE = Symbol("theta", ("P",), role="state")
+
+RUNNING = Entry(
+    "running",
+    "Running",
+    symbols=(*parse_symbols("x[T] a"), output("y", "T")),
+    define=("y[-1] = 0", "y[t] = sin(a*y[t-1]) + x[t]"),
+)
 
 # name -> entry: what an author might write with functions that have shapes.
 INVENTED: dict[str, Entry] = {
@@ -85,6 +93,15 @@ INVENTED: dict[str, Entry] = {
     "a determinant of rows": entry(
         "y[b] = f(A[b])", "A[B,n,n]:positive_definite", function("f", "M[n,n]", "logdet(M)"), output("y", "B")
     ),
+    "inside a recurrence": entry(
+        ("h[-1] = x*0", "h[t] = f(W @ h[t-1] + x) + s[t]*x", "y = sum(h[2])"),
+        "x[n] W[n,n] s[T]",
+        function("f", "u[n]", "softmax(u)*u", "n"),
+        Symbol("h", ("T", "n"), role="step"),
+        output("y"),
+        requires=("T >= 3",),
+    ),
+    "a recurrence": entry("y = sum(f(x*s, s))", "x[n] s", function("f", "u[q] a", "running", "q"), output("y")),
     "an entry": entry(
         "y = loss(x, 2*z)", "x[N] z[N]", function("loss", "a[N] b[N]", "mean_squared_error"), output("y")
     ),
@@ -125,14 +142,21 @@ INVENTED: dict[str, Entry] = {
 }
 
 
+def with_running(made: Entry) -> Equation:
+    """The equation of an entry that may call the recurrence as well."""
+    eq = of_entry(made)
+    programs = Programs({**eq.programs.entries, "running": RUNNING})
+    return dataclasses.replace(eq, source=dataclasses.replace(eq.source, programs=programs))
+
+
 @pytest.mark.parametrize("name", INVENTED)
 def test_code_interpreter_and_differences_agree(name: str) -> None:
-    eq = of_entry(INVENTED[name])
-    sizes = dict(zip(eq.program.dimensions, (3, 2, 4), strict=False))
+    eq = with_running(INVENTED[name])
+    sizes = dict(zip(eq.program.dimensions, (3, 2, 4), strict=False)) | ({"T": 4} if "recurrence" in name else {})
     if name == "mean of neighbours":
         eq = of_entry(dataclasses.replace(INVENTED[name], differentiate=("h",)))
-    assert_agree(eq, sizes, second=name not in ("an inverse", "mean of neighbours"))
-    assert_agree(eq, dict.fromkeys(sizes, 1), seed=1, second=False)
+    assert_agree(eq, sizes, second=name not in ("an inverse", "mean of neighbours", "inside a recurrence"))
+    assert_agree(eq, dict.fromkeys(sizes, 1) | ({"T": 3} if "recurrence" in name else {}), seed=1, second=False)
 
 
 def subject_of(made: Entry) -> Subject:
@@ -227,6 +251,18 @@ def test_what_does_not_fit_is_said(symbol: Symbol, define: str, words: str) -> N
     found = faults(entry(define, "x[P] w[m] s", symbol, output("y")))
     assert len(found) == 1, found
     assert words in found[0].message, found[0].message
+
+
+def test_a_recurrence_does_not_pass_through_a_matrix_function() -> None:
+    made = entry(
+        ("h[-1] = x", "h[t] = f(h[t-1])*s[t]", "y = sum(h[0])"),
+        "x[n] s[T]",
+        function("f", "u[n]", "inv(eye(n)*3 + u @ u.T) @ u", "n"),
+        Symbol("h", ("T", "n"), role="step"),
+        output("y"),
+    )
+    (fault,) = faults(made)
+    assert "passes through inv(...)" in fault.message
 
 
 def test_functions_do_not_call_each_other() -> None:

@@ -31,6 +31,7 @@ from kb.index.nodes import (
     walk,
 )
 from kb.index.program import AnyStep, ArrayInstance, ArrayStep, Program, Shape, Step, Tensor
+from kb.index.recurrence import gather_loops
 
 
 def concrete(program: Program) -> Program:
@@ -63,13 +64,20 @@ class _Concrete:
         self.tensors = dict(program.tensors)
         self.steps: list[AnyStep] = []
         self.known: dict[Any, str] = {}
+        self.looped = False  # whether a recurrence has got steps that are not in its loop yet
 
     def run(self) -> Program:
         for step in self.program.steps:
             if isinstance(step, Step):
+                before = len(self.steps)
                 step = replace(step, expr=self.expand(step.expr, step.free))
+                self.looped = self.looped or (step.loop is not None and len(self.steps) > before)
             self.steps.append(step)
-        return replace(self.program, tensors=self.tensors, steps=tuple(self.steps))
+        steps = tuple(self.steps)
+        if self.looped:
+            alone = [replace(s, loop=None) if isinstance(s, Step) else s for s in steps]
+            steps = gather_loops(alone, self.tensors)
+        return replace(self.program, tensors=self.tensors, steps=steps)
 
     def expand(self, expr: Expr, scope: Sequence[Index]) -> Expr:
         """The expression with every instance put in, the inner ones first; ``scope`` are the indices in force."""
@@ -174,7 +182,11 @@ class _Application:
         """Read the result off steps of its own; the same application gives the same steps."""
         key = (self.expr.name, self.expr.wrt, tuple(map(alpha_key, self.expr.args)))
         if key not in self.owner.known:
-            for step in self.program.needed({self.held}):
+            steps = self.program.needed({self.held})
+            for step in steps:  # those of a recurrence read each other: all must be known before the first
+                if isinstance(step, Step) and step.loop is not None:
+                    self.define(step.name, tuple(self.size(s) for s in step.shape))
+            for step in steps:
                 if isinstance(step, ArrayStep):
                     self.take_primitive(step)
                 else:
@@ -186,7 +198,7 @@ class _Application:
         """What a step of the instance is called here, and its shape; the parts of one name share one."""
         full = (*(i.extent for i in self.outer), *shape)
         if name not in self.names:
-            last = "value" if name == self.expr.name else name
+            last = "value" if name == self.expr.name else name.replace(" ", "_")
             self.names[name] = self.owner.unique(f"{self.expr.name}_{last}")
             self.owner.tensors[self.names[name]] = Tensor(self.names[name], full)
         return self.names[name], full
@@ -202,6 +214,7 @@ class _Application:
         expr = self.translate(expr, ahead)
         target = (*ahead, *(self.size(p).replace(moved) for p in step.target))
         held, shape = self.define(name, tuple(self.size(s) for s in step.shape))
+        self.owner.looped = self.owner.looped or step.loop is not None
         self.owner.steps.append(Step(held, (*copies, *free), target, expr, shape, step.accumulates))
 
     def take_primitive(self, step: ArrayStep) -> None:

@@ -122,7 +122,7 @@ def _whole(array: Array, rank: int, lead: tuple[Poly, ...]) -> Whole:
 def is_plain(program: Program) -> bool:
     """Whether each step is one expression, so that the result is one as well."""
     single = all(len(program.definitions(name)) == 1 for name in program.step_names())
-    return single and not any(isinstance(s, ArrayStep) or not s.is_plain for s in program.steps)
+    return single and not any(isinstance(s, ArrayStep) or s.loop is not None or not s.is_plain for s in program.steps)
 
 
 def merged(own: Facts, outer: Facts) -> Facts:

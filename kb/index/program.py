@@ -156,6 +156,11 @@ class Program:
         """Declared symbols that a call passes."""
         return [t for t in self.tensors.values() if t.symbol is not None and t.symbol.is_argument]
 
+    @property
+    def has_loops(self) -> bool:
+        """Whether any step is part of a recurrence."""
+        return any(isinstance(s, Step) and s.loop is not None for s in self.steps)
+
     def shape(self, name: str) -> Shape:
         """The shape of a symbol or step."""
         return self.tensors[name].shape
