@@ -223,7 +223,7 @@ class _Application:
             self.name_argument(step.argument)
         held, shape = self.define(step.name, tuple(self.size(s) for s in step.shape))
         argument, lead = self.names[step.argument], len(self.outer) + step.lead
-        self.owner.steps.append(ArrayStep(held, step.operation, argument, shape, lead))
+        self.owner.steps.append(ArrayStep(held, step.operation, argument, shape, lead, step.output))
 
     def name_argument(self, name: str) -> None:
         """A step that holds an argument as a whole; equal arguments share one."""
