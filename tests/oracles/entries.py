@@ -335,6 +335,61 @@ def area_under_curve(mu_1: Any, s_1: Any, mu_0: Any, s_0: Any) -> Any:
     return integrate.quad(lambda u: positive.sf(negative.isf(u)), 0, 1, epsabs=1e-13, epsrel=1e-12, limit=800)[0]
 
 
+def torch_nesterov(theta: Any, v: Any, gamma: Any, eta: Any) -> Any:
+    """PyTorch keeps the point that is looked at, and ``v/eta``."""
+    looked_at = torch.nn.Parameter(theta - gamma * v)
+    sgd = torch.optim.SGD([looked_at], lr=float(eta), momentum=float(gamma), nesterov=True, foreach=False)
+    sgd.state[looked_at] = {"momentum_buffer": v / eta}
+    (looked_at**4).sum().backward()
+    sgd.step()
+    v = sgd.state[looked_at]["momentum_buffer"] * eta
+    return looked_at.detach() + gamma * v, v
+
+
+def nesterov(theta: Any, v: Any, gamma: Any, eta: Any) -> Any:
+    v = gamma * v + eta * jax.grad(lambda t: jnp.sum(t**4))(theta - gamma * v)
+    return theta - v, v
+
+
+def turned(*columns: Any) -> Any:
+    """Vectors with the sign that makes the first of the largest elements of each last one's columns positive."""
+    last = columns[-1]
+    largest = np.abs(last).argmax(0)
+    return [c * np.sign(last[largest, np.arange(last.shape[1])]) for c in columns]
+
+
+def jax_turned(*columns: Any) -> Any:
+    last = jax.lax.stop_gradient(columns[-1])
+    sign = jnp.sign(jnp.take_along_axis(last, jnp.argmax(jnp.abs(last), 0)[None], 0)[0])
+    return [c * sign for c in columns]
+
+
+def numpy_svd(A: Any) -> Any:
+    U, s, Vt = np.linalg.svd(A, full_matrices=False)
+    U, V = turned(U, Vt.T)
+    return U, s, V
+
+
+def jax_svd(A: Any) -> Any:
+    U, s, Vt = jnp.linalg.svd(A, full_matrices=False)
+    U, V = jax_turned(U, Vt.T)
+    return U, s, V
+
+
+def numpy_eigh(C: Any) -> Any:
+    values, vectors = np.linalg.eigh((C + C.T) / 2)
+    return values, turned(vectors)[0]
+
+
+def jax_eigh(C: Any) -> Any:
+    values, vectors = jnp.linalg.eigh(C)
+    return values, jax_turned(vectors)[0]
+
+
+def torch_neighbours(h: Any, adj: Any) -> Any:
+    return torch.stack([h[row == 1].mean(0) for row in adj])
+
+
 ATTENTION = {"Q": ": n d_k", "K": ": m d_k", "V": ": m d_v"}
 HEAD = {"Q": ": n d", "K": ": m d", "V": ": m d", "W_Q": ": d d_k", "W_K": ": d d_k", "W_V": ": d d_v"}
 HEADS = HEAD | {"W_Q": ": h d d_k", "W_K": ": h d d_k", "W_V": ": h d d_v", "W_O": ": h*d_v d"}
@@ -661,12 +716,12 @@ ORACLES = (
     ),
     Oracle(
         id="dropout",
-        by="torch.nn.functional.dropout's product, torch.mul",
+        by="torch.mul",
         arguments={"h": ": n", "m": "mask: n"},
         sizes=({"n": 5}, {"n": 1}),
         batches=(("h", "m"), ("m",)),
         implementation=on_tensors(lambda h, m: torch.mul(h, m)),
-        model=lambda h, m: jnp.where(m == 1, h, 0 * h) * m,
+        model=lambda h, m: m * h,
     ),
     Oracle(
         id="convolution_1d",
@@ -906,5 +961,45 @@ ORACLES = (
         model=lambda mu_1, s_1, mu_0, s_0: jax.scipy.stats.norm.cdf((mu_1 - mu_0) / jnp.sqrt(s_1**2 + s_0**2)),
         rtol=1e-7,
         atol=1e-9,
+    ),
+    Oracle(
+        id="nesterov_momentum",
+        by="torch.optim.SGD with nesterov",
+        arguments={"theta": ": P", "v": ": P", "gamma": "unit:", "eta": "positive:"},
+        sizes=({"P": 3}, {"P": 1}),
+        batches=(("theta", "v"),),
+        implementation=on_tensors(torch_nesterov),
+        model=nesterov,
+    ),
+    Oracle(
+        id="svd",
+        by="numpy.linalg.svd, turned to the stated signs",
+        arguments={"A": ": m n"},
+        sizes=({"m": 4, "n": 3}, {"m": 2, "n": 2}, {"m": 2, "n": 1}),
+        batches=(("A",),),
+        implementation=numpy_svd,
+        model=jax_svd,
+        rtol=1e-7,
+        atol=1e-8,
+    ),
+    Oracle(
+        id="pca_eigendecomposition",
+        by="numpy.linalg.eigh, turned to the stated signs",
+        arguments={"C": "covariance: d d"},
+        sizes=({"d": 3}, {"d": 1}),
+        batches=(("C",),),
+        implementation=numpy_eigh,
+        model=jax_eigh,
+        rtol=1e-7,
+        atol=1e-8,
+    ),
+    Oracle(
+        id="gnn_aggregation",
+        by="torch.mean over the selected rows",
+        arguments={"h": ": n d", "adj": "neighbours: n n"},
+        sizes=({"n": 4, "d": 2}, {"n": 1, "d": 3}),
+        batches=(("h",), ("h", "adj")),
+        implementation=on_tensors(torch_neighbours),
+        model=lambda h, adj: jax.lax.stop_gradient(adj) @ h / jax.lax.stop_gradient(adj).sum(1, keepdims=True),
     ),
 )

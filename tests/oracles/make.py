@@ -51,6 +51,11 @@ def sample(rng: np.random.Generator, domain: str, shape: tuple[int, ...], sizes:
             return rng.integers(0, 2, shape).astype(float)
         case "sign":
             return rng.integers(0, 2, shape) * 2.0 - 1.0
+        case "covariance":
+            factor = rng.normal(size=shape)
+            return factor @ factor.swapaxes(-1, -2) + np.diag(np.arange(1.0, shape[-1] + 1))
+        case "neighbours":
+            return np.maximum(rng.integers(0, 2, shape), np.eye(shape[-1]))
         case "joint":
             last = shape[-2:]
             return rng.dirichlet(np.full(last[0] * last[1], 2.0), shape[:-2]).reshape(shape)
