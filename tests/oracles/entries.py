@@ -390,6 +390,12 @@ def torch_neighbours(h: Any, adj: Any) -> Any:
     return torch.stack([h[row == 1].mean(0) for row in adj])
 
 
+def numpy_q_learning(Q: Any, s: Any, a: Any, s_next: Any, r: Any, alpha: Any, gamma: Any) -> Any:
+    Q = Q.copy()
+    Q[s, a] = (1 - alpha) * Q[s, a] + alpha * (r + gamma * Q[s_next].max())
+    return Q
+
+
 ATTENTION = {"Q": ": n d_k", "K": ": m d_k", "V": ": m d_v"}
 HEAD = {"Q": ": n d", "K": ": m d", "V": ": m d", "W_Q": ": d d_k", "W_K": ": d d_k", "W_V": ": d d_v"}
 HEADS = HEAD | {"W_Q": ": h d d_k", "W_K": ": h d d_k", "W_V": ": h d d_v", "W_O": ": h*d_v d"}
@@ -1001,5 +1007,20 @@ ORACLES = (
         batches=(("h",), ("h", "adj")),
         implementation=on_tensors(torch_neighbours),
         model=lambda h, adj: jax.lax.stop_gradient(adj) @ h / jax.lax.stop_gradient(adj).sum(1, keepdims=True),
+    ),
+    Oracle(
+        id="q_learning",
+        by="numpy, as a weighted average",
+        arguments={"Q": ": S A", "s": "label S:", "a": "label A:", "s_next": "label S:"}
+        | {"r": ":", "alpha": "unit:", "gamma": "unit:"},
+        sizes=({"S": 3, "A": 2}, {"S": 1, "A": 3}),
+        batches=(("Q", "s", "a", "s_next", "r"), ("s", "a")),
+        special_inputs=(
+            {"Q": [[1.0, 2.0], [0.5, 3.0]], "s": 0, "a": 1, "s_next": 0, "r": 0.5, "alpha": 0.5, "gamma": 0.9},
+        ),
+        implementation=numpy_q_learning,
+        model=lambda Q, s, a, s_next, r, alpha, gamma: (
+            jnp.asarray(Q).at[s, a].add(alpha * (r + gamma * jnp.max(jnp.asarray(Q)[s_next]) - jnp.asarray(Q)[s, a]))
+        ),
     ),
 )
