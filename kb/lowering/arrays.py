@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -72,6 +73,7 @@ class Lowerer(Buffers):
         self.repeats: Counter[Any] = Counter()
         self.memo: dict[Any, tuple[str, int, tuple[int, ...], frozenset[str]]] = {}
         self.rank = 0
+        self.take_turns(())
 
     # --- repeated subexpressions ----------------------------------------------------------------
 
@@ -90,8 +92,10 @@ class Lowerer(Buffers):
 
     def lower(self, expr: Expr, order: Order) -> Operand:
         """The operand of an expression; ``order`` has every index that may occur."""
-        if self.loops or not is_worth_keeping(expr):
+        if not is_worth_keeping(expr):
             return self._lower(expr, order)
+        if self.loops:
+            return self.lower_in_turn(expr, order)
         key, indices = canonical(expr)
         if self.repeats[key] < 2:
             return self._lower(expr, order)
@@ -112,6 +116,36 @@ class Lowerer(Buffers):
         places = tuple(indices.index(i) for i in operand.indices)
         self.memo[key] = (operand.code, self.version[operand.code], places, operand.deps)
         return operand
+
+    def take_turns(self, exprs: Iterable[Expr]) -> None:
+        """Begin a loop whose turns compute these expressions: what they share is computed once a turn."""
+        self.turn_repeats: Counter[Any] = Counter()
+        self.turn_memo: dict[Any, tuple[str, tuple[int, ...], frozenset[str]]] = {}
+
+        def count(expr: Expr) -> None:
+            if is_worth_keeping(expr):
+                key, _ = canonical(expr)
+                self.turn_repeats[key] += 1
+                if self.turn_repeats[key] > 1:
+                    return
+            for child in surveyed(expr):
+                count(child)
+
+        for expr in exprs:
+            count(expr)
+
+    def lower_in_turn(self, expr: Expr, order: Order) -> Operand:
+        """The operand of an expression inside a loop, in which nothing is overwritten."""
+        key, indices = canonical(expr)
+        if not self.rolling or self.turn_repeats[key] < 2:
+            return self._lower(expr, order)
+        if key not in self.turn_memo:
+            operand = squeeze(self._lower(expr, order))
+            name = self.writer.name("t")
+            self.emit(f"{name} = {operand.code}", operand)
+            self.turn_memo[key] = (name, tuple(indices.index(i) for i in operand.indices), operand.deps)
+        name, places, deps = self.turn_memo[key]
+        return Operand(name, tuple(indices[p] for p in places), deps)
 
     # --- expressions ----------------------------------------------------------------------------
 

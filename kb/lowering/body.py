@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from kb.index import build
 from kb.index.affine import Gather, Index, Poly
-from kb.index.nodes import Add, Bind, Expr, Mul, Num, Pick, Read, Test, free_indices, walk
+from kb.index.nodes import ZERO, Add, Bind, Expr, Mul, Num, Pick, Read, Test, free_indices, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step
 from kb.lowering import reads
 from kb.lowering.arrays import Lowerer
@@ -109,6 +109,7 @@ class Body:
         lowerer.rolling = {turn.array for turn in rolled.turns} | {turn.local.name for turn in rolled.turns}
         for turn in rolled.turns:
             self.views_of(turn.local)
+        lowerer.take_turns(turn.local.expr for turn in rolled.turns)
         turns = f"range({poly_code(index.extent)})"
         writer.line(f"for {lowerer.loops[index]} in {f'reversed({turns})' if rolled.loop.backward else turns}:")
         writer.depth += 1
@@ -270,7 +271,8 @@ class Body:
         operand = lowerer.lower(step.expr, step.free)
         spec, axes = reads.axes_code(step.target)
         view = self.writer.name(f"{step.name}_view")
-        if step.name in lowerer.variables:
+        begun = step.name in lowerer.variables
+        if begun:
             whole = lowerer.variables[step.name]
             self.writer.line(f"{view} = _view({whole.code}, {len(step.shape)}, {spec})")
         else:
@@ -278,7 +280,8 @@ class Body:
             shape = self.full_shape(step.shape)
             self.writer.line(f"{name}, {view} = _landing({shape}, {lowerer.dtype}, {len(step.shape)}, {spec})")
             lowerer.define(step.name, Operand(name, tuple(i for i in step.free), frozenset([EVERYTHING])))
-        self.writer.line(f"{view}[...] = {lowerer.aligned(operand, axes).code}")
+        if begun or step.expr != ZERO:  # what has just been made is 0
+            self.writer.line(f"{view}[...] = {lowerer.aligned(operand, axes).code}")
 
     def full_shape(self, shape: tuple[Poly, ...]) -> str:
         inner = ", ".join(poly_code(s) for s in shape)
