@@ -179,15 +179,7 @@ class Program:
 
     def needed(self, names: set[str]) -> tuple[AnyStep, ...]:
         """The steps that the given names need, in order."""
-        wanted = set(names)
-        kept: list[AnyStep] = []
-        for group in reversed(blocks(self.steps)):
-            chosen: list[AnyStep] = []
-            while found := [s for s in group if s.name in wanted and not any(s is c for c in chosen)]:
-                chosen += found
-                wanted.update(*(s.inputs for s in found))
-            kept += [s for s in reversed(group) if any(s is c for c in chosen)]
-        return tuple(reversed(kept))
+        return needed(self.steps, names)
 
     def with_steps(self, steps: tuple[AnyStep, ...], returns: tuple[tuple[str, str], ...]) -> Program:
         """The same symbols with other steps and outputs."""
@@ -241,6 +233,19 @@ def is_beyond(place: Poly, size: Poly) -> bool:
     """Whether a place that no index moves lies before the first or after the last element."""
     after = (place - size).constant
     return (place.constant is not None and place.constant < 0) or (after is not None and after >= 0)
+
+
+def needed(steps: Sequence[AnyStep], names: Iterable[str]) -> tuple[AnyStep, ...]:
+    """Those of the steps that the given names need, in order."""
+    wanted = set(names)
+    kept: list[AnyStep] = []
+    for group in reversed(blocks(steps)):
+        chosen: list[AnyStep] = []
+        while found := [s for s in group if s.name in wanted and not any(s is c for c in chosen)]:
+            chosen += found
+            wanted.update(*(s.inputs for s in found))
+        kept += [s for s in reversed(group) if any(s is c for c in chosen)]
+    return tuple(reversed(kept))
 
 
 def dependents(steps: Sequence[Dependent], names: set[str]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kb import tree
 from kb.index import build
@@ -38,7 +39,7 @@ def _renamed(step: Step, other: dict[str, str]) -> Step:
     def change(read: Read) -> Expr | None:
         return Read(other[read.name], read.index, read.outside) if read.name in other else None
 
-    return Step(step.name, step.free, step.target, build.replace_reads(step.expr, change), step.shape, step.accumulates)
+    return replace(step, expr=build.replace_reads(step.expr, change))
 
 
 def joined(step: AnyStep) -> tuple[tree.Node, tree.Node] | None:

@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from kb import tree
 from kb.index import build
-from kb.index.affine import Index
+from kb.index.affine import Index, Poly
 from kb.index.nodes import (
     HALF,
     Add,
@@ -57,7 +57,7 @@ from kb.printing.chains import (
     sum_over,
 )
 from kb.printing.factors import turned_sums
-from kb.printing.names import Names
+from kb.printing.names import Names, poly_tree
 from kb.printing.reify import Reifier
 from kb.printing.trees import negated, number_parts, product_of, sum_of
 
@@ -82,12 +82,44 @@ def matrix_notation(
         return None
 
 
+def turn_notation(
+    expr: Expr, turn: Index | None, free: Sequence[Index], program: Program, names: Names
+) -> tree.Node | None:
+    """What a turn of a recurrence computes, in matrix notation; None where it has none.
+
+    ``turn`` is the index of the turn, or None where a recurrence starts: arrays keep their first
+    subscript if it is a place along the recurrence. A sum over such an index stays a sum.
+    """
+    axes = tuple(i for i in free if i is not turn)
+    if len(axes) > 2 or not axes:
+        return None
+    scope = names.bind_free(expr).bind(free)
+    bound = expr.indices[0] if isinstance(expr, Bind) and expr.op == "sum" and turn is None else None
+    if isinstance(expr, Bind) and bound is not None and len(expr.indices) == 1 and not expr.conditions:
+        if not any(r.index and _is_shifted(r.index[0], bound) for r in reads(expr.body)):
+            return None
+        inner = turn_notation(expr.body, bound, (bound, *free), program, scope)
+        return tree.Call("sum", (inner, tree.Name(scope.bind([bound]).given[bound]))) if inner is not None else None
+    try:
+        return _Matrix(program, scope, frozenset([turn] if turn is not None else ()), turns=True).array(expr, axes)
+    except NoMatrixForm:
+        return None
+
+
+def _is_shifted(place: Poly, index: Index) -> bool:
+    """Whether a place is an index, but some elements further."""
+    return place.index is not index and (place - Poly.of(index)).constant is not None
+
+
 class _Matrix:
-    def __init__(self, program: Program, names: Names, leads: frozenset[Index], wanted: Axes = ()) -> None:
+    def __init__(
+        self, program: Program, names: Names, leads: frozenset[Index], wanted: Axes = (), turns: bool = False
+    ) -> None:
         self.program = program
         self.names = names
         self.leads = leads
         self.wanted = wanted
+        self.turns = turns
         self.scalar = Reifier(names)
 
     # --- arrays over given axes -----------------------------------------------------------------
@@ -144,7 +176,7 @@ class _Matrix:
 
     def product(self, expr: Expr, axes: Axes, partial: bool) -> tree.Node:
         """A product, possibly of sums, over the given axes."""
-        network = _Network(_Matrix(self.program, self.names, self.leads, axes))
+        network = _Network(_Matrix(self.program, self.names, self.leads, axes, self.turns))
         network.collect(expr)
         parts = network.contract(axes)
         return network.scaled(placed(parts, axes, partial))
@@ -162,7 +194,7 @@ class _Matrix:
                 return self.raised(base, exponent)
         own = self.axes_of(expr)
         if isinstance(expr, Add):
-            inner = _Matrix(self.program, self.names.nested(), self.leads, self.wanted)
+            inner = _Matrix(self.program, self.names.nested(), self.leads, self.wanted, self.turns)
             return single(inner.array(expr, own), own)
         if isinstance(expr, (Fn, Several)) or (isinstance(expr, Apply) and _is_plain(expr)):
             return single(self.array(expr, own), own)
@@ -173,7 +205,10 @@ class _Matrix:
         lead: list[tree.Node] = []
         places = list(read.index)
         first = places[0].index if len(places) == 3 else None
-        if first is not None and first in self.leads:
+        if self.turns and places and all(i in self.leads for i in places[0].indices()):
+            lead.append(poly_tree(places[0], self.names))
+            places.pop(0)
+        elif first is not None and first in self.leads:
             lead.append(tree.Name(self.names.given[first]))
             places.pop(0)
         axes = [p.index for p in places]

@@ -17,7 +17,7 @@ from kb.model import Entry
 from kb.parser import parse_statement
 from kb.printing.functions import signatures_of, with_functions
 from kb.printing.glyphs import Context, Glyph, assemble, glyph_latex, split_name, split_scripts, symbol_latex
-from kb.printing.matrix import matrix_notation
+from kb.printing.matrix import matrix_notation, turn_notation
 from kb.printing.names import Names, poly_tree
 from kb.printing.order import COTANGENT, GIVEN, STEP, TANGENT, authored_pairs
 from kb.printing.reify import reify
@@ -287,9 +287,29 @@ def definition_of(step: AnyStep, names: Names, program: Program) -> tuple[tree.N
         word = row.words[step.output] if row.words else row.name
         return element(step.name, lead), tree.Call(word, (element(step.argument, lead),)), names
     scope = names.bind_axes(step.name, step.target, step.free)
+    turn = turn_of(step, scope, program)
+    if turn is not None:
+        return *turn, scope
     if step.is_plain:
         matrix = matrix_notation(step.expr, step.free, program, scope)
         if matrix is not None:
             lead = (tree.Name(scope.given[step.free[0]]),) if len(step.free) == 3 else ()
             return element(step.name, lead), matrix, scope
     return element(step.name, [poly_tree(p, scope) for p in step.target]), reify(step.expr, scope), scope
+
+
+def turn_of(step: Step, scope: Names, program: Program) -> tuple[tree.Node, tree.Node] | None:
+    """Both sides of a step of a recurrence or of a sum over its turns, where matrix notation has a form for them."""
+    first = step.target[0] if step.target and not step.accumulates else None
+    if first is None:
+        return None
+    recurs = step.loop is not None and step.loop.index in first.indices()
+    starts = not any(True for _ in first.indices())
+    if not recurs and not starts:
+        right = turn_notation(step.expr, None, step.free, program, scope) if step.is_plain else None
+        return (tree.Name(step.name), right) if isinstance(step.expr, Bind) and right is not None else None
+    if any(p.index is None for p in step.target[1:]):
+        return None
+    index = step.loop.index if step.loop is not None and recurs else None
+    right = turn_notation(step.expr, index, step.free, program, scope)
+    return (element(step.name, [poly_tree(first, scope)]), right) if right is not None else None

@@ -19,7 +19,7 @@ from kb.calculus.tidy import Tidy
 from kb.index import build
 from kb.index.affine import Atom, Poly, format_poly
 from kb.index.nodes import ZERO, Bind, Expr, Read, read_names, walk
-from kb.index.program import AnyStep, ArrayStep, Program, Step, is_beyond
+from kb.index.program import AnyStep, ArrayStep, Program, Step, is_beyond, loop_of, needed
 from kb.model import Entry
 from kb.printing.authored import authored_parts, with_authored
 from kb.printing.blocks import joined, without_aliases
@@ -151,7 +151,7 @@ class Presenter:
         """What the derivatives of the arrays of a recurrence obey, those that are wanted and not yet known."""
         found: list[AnyStep] = []
         names = self.with_quotients(names, program, slopes, self.wrt[0])
-        for step in _needed(program.steps, set(wanted)):
+        for step in needed(program.steps, set(wanted)):
             if isinstance(step, Step) and step.name in slopes and step.name not in known:
                 found.append(step)
         lines = []
@@ -287,7 +287,7 @@ class Presenter:
         for public, held in found.cotangents.items():
             step = dict(self.program.returns)[public]
             self.shapes.append(self.shape_of("cotangent", held, self.program.shape(step)))
-        steps = without_aliases(_needed(inline_smaller(found.adjoint, found.program, wanted), set(wanted)), wanted)
+        steps = without_aliases(needed(inline_smaller(found.adjoint, found.program, wanted), set(wanted)), wanted)
         lines = self.step_lines(steps, names, found.program)
         for symbol, gradient in found.gradients.items():
             if gradient != f"{symbol}_bar" and f"{symbol}_bar" not in self.program.tensors:
@@ -316,7 +316,9 @@ class Presenter:
 
     def step_lines(self, steps: Sequence[AnyStep], names: Names, program: Program) -> list[Line]:
         lines: list[Line] = []
-        for name in dict.fromkeys(s.name for s in steps):
+        turns = {s.name: n for n, s in reversed(list(enumerate(steps))) if loop_of(s) is not None}
+        first = {s.name: n for n, s in reversed(list(enumerate(steps)))}
+        for name in sorted(first, key=lambda name: turns.get(name, first[name])):  # starts go with their recurrence
             parts = [s for s in steps if s.name == name]
             if any(isinstance(s, Step) and s.accumulates for s in parts):
                 whole = gathered(parts, names)
@@ -430,15 +432,6 @@ def _is_indexed(left: tree.Node, right: tree.Node) -> bool:
     places = len(left.indices) if isinstance(left, tree.Element) else 0
     sums = [n for n in tree.walk(right) if isinstance(n, tree.Call) and n.function == "sum"]
     return places > 1 or (places == 0 and any(len(n.arguments) > 1 for n in sums)) or (places == 1 and bool(sums))
-
-
-def _needed(steps: Sequence[AnyStep], wanted: set[str]) -> list[AnyStep]:
-    kept: list[AnyStep] = []
-    for step in reversed(steps):
-        if step.name in wanted:
-            kept.append(step)
-            wanted |= step.inputs
-    return kept[::-1]
 
 
 __all__ = ["FORMS", "Line", "Presentation", "Shape", "present"]
