@@ -18,6 +18,7 @@ import kb
 from kb import interpreter
 from kb.equation import Equation, Source
 from kb.errors import Fault
+from kb.evidence.spectra import Spectra
 from kb.index.affine import Poly
 from kb.lowering import compile_source, function_source
 from kb.model import Entry, Symbol
@@ -71,7 +72,8 @@ def size_of(poly: Poly, sizes: Mapping[str, int]) -> int:
 
 def sizes_of(eq: Equation) -> dict[str, int]:
     """Distinct small sizes that the requirements of the shipped entries allow."""
-    taken = cycle((3, 4, 2, 5))
+    tall = bool(Spectra(eq.program).steps)  # matrices that are decomposed have no more columns than rows
+    taken = cycle((4, 3, 2, 5) if tall else (3, 4, 2, 5))
     sizes = {name: next(taken) for name in eq.program.dimensions}
     known = {"H": 5, "W": 6, "C_in": 2, "C_out": 2, "r": 2, "q": 3, "N": 4, "h": 2}
     sizes.update({name: size for name, size in known.items() if name in sizes})

@@ -13,6 +13,7 @@ from printing_values import Values, as_array, programs, sample, sizes_of
 from kb import tree
 from kb.calculus.evaluate import Evaluation
 from kb.calculus.forward import jvp, partial
+from kb.calculus.primitives import with_companions
 from kb.calculus.reverse import vjp
 from kb.index.program import Program
 from kb.printing.present import FORMS, Presentation, present
@@ -96,7 +97,7 @@ def test_every_line_of_a_tangent_pass_is_true(entry_id: str) -> None:
 def test_every_partial_derivative_shown_is_true(entry_id: str) -> None:
     program = programs()(entry_id)
     sizes = sizes_of(program)
-    evaluation = Evaluation(program, sample(program), sizes)
+    evaluation = Evaluation(with_companions(program), sample(program), sizes)
     values = Values({name: as_array(v) for name, v in evaluation.run().items()}, sizes)
     compared = 0
     for symbol in (s.name for s in programs().entries[entry_id].arguments if s.is_differentiable):
