@@ -188,6 +188,21 @@ def test_an_update_may_differentiate(catalogue: Catalogue) -> None:
 # --- the prover ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("define", "claim", "proven"),
+    [
+        ("y = x if x >= 0 else 2*x", "d(y, x) == (2 if x < 0 else 1)", True),
+        ("y = x if x >= 0 else 2*x", "d(y, x) == (2 if x <= 0 else 1)", None),
+        ("y = exp(x) if x > 1 else x", "d(y, x) == (y if x > 1 else 1)", True),
+        ("y = sinh(x)/cosh(x)", "y == (exp(2*x) - 1)/(exp(2*x) + 1)", True),
+    ],
+)
+def test_cases_are_compared_by_their_tests(catalogue: Catalogue, define: str, claim: str, proven: bool | None) -> None:
+    entry = entry_of(define, Symbol("x"), Symbol("y", role="output"), claims=(claim,))
+    programs = programs_with(catalogue, entry)
+    assert prove(elaborate_claim(programs.elaborated("own"), claim, programs, programs.entries)) is proven
+
+
 def test_most_shipped_equations_are_proven(catalogue: Catalogue) -> None:
     """Those without an integral, that is: these are settled by quadrature alone."""
     proven, equations = 0, 0

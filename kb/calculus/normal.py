@@ -19,7 +19,9 @@ from kb.index.nodes import (
     Apply,
     ApplyArray,
     Bind,
+    Cases,
     Compare,
+    Condition,
     Const,
     Expr,
     Fn,
@@ -204,6 +206,13 @@ class Normal:
                 return self.exponential(self.normal(arg))
             case Fn(name="log", arg=arg):
                 return self.logarithm(self.normal(arg))
+            case Fn(name="sinh" | "cosh" as name, arg=arg):
+                opposite = self.exponential(self.normal(build.negative(arg)))
+                parts = (
+                    self.exponential(self.normal(arg)),
+                    self.scaled(opposite, Fraction(1 if name == "cosh" else -1)),
+                )
+                return self.scaled(self.add(parts), Fraction(1, 2))
             case Fn(name=name, arg=arg):
                 return self.atom(Fn(name, self.canonical(arg)))
             case Several(op="logsumexp", args=args):
@@ -226,7 +235,25 @@ class Normal:
             case Test(condition=Compare(op="==" | "!=" as op, left=left, right=right)):
                 ordered = sorted((left, right), key=lambda side: repr(alpha_key(side)))
                 return self.atom(Test(Compare(op, *ordered)))
+            case Test(condition=Compare(op="<") as condition):
+                return self.otherwise(build.test(build.negation(condition)))
+            case Cases(branches=branches, otherwise=otherwise):
+                return self.chosen(branches, otherwise)
         return self.atom(expr)
+
+    def otherwise(self, test: Expr) -> Terms:
+        """1 where the test fails, so that a condition and its opposite are one atom."""
+        return self.add(({(): Fraction(1)}, self.scaled(self.normal(test), Fraction(-1))))
+
+    def chosen(self, branches: Iterable[tuple[Condition, Expr]], otherwise: Expr) -> Terms:
+        """Each branch times the tests that choose it."""
+        parts: list[Terms] = []
+        left: Terms = {(): Fraction(1)}
+        for condition, value in branches:
+            holds = build.test(condition)
+            parts.append(self.multiply(left, self.multiply(self.normal(holds), self.normal(value))))
+            left = self.multiply(left, self.otherwise(holds))
+        return self.add([*parts, self.multiply(left, self.normal(otherwise))])
 
     def whole(self, poly: Poly) -> Terms:
         """A size or index as a polynomial in its atoms."""
