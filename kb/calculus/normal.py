@@ -26,6 +26,7 @@ from kb.index.nodes import (
     Expr,
     Fn,
     Integral,
+    Junction,
     Mul,
     Num,
     Pow,
@@ -232,10 +233,12 @@ class Normal:
                 return self.atom(Several(op, tuple(self.canonical(a) for a in args)))
             case Integral(variable=variable, low=low, high=high, body=body):
                 return self.atom(Integral(variable, self.canonical(low), self.canonical(high), self.canonical(body)))
-            case Test(condition=Compare(op="==" | "!=" as op, left=left, right=right)):
+            case Test(condition=Compare(op="==", left=left, right=right)):
                 ordered = sorted((left, right), key=lambda side: repr(alpha_key(side)))
-                return self.atom(Test(Compare(op, *ordered)))
-            case Test(condition=Compare(op="<") as condition):
+                return self.atom(Test(Compare("==", *ordered)))
+            case Test(condition=Junction(op="and", args=args)):
+                return self.normal(Mul(tuple(map(build.test, args))))
+            case Test(condition=Compare(op="<" | "!=") | Junction() as condition):
                 return self.otherwise(build.test(build.negation(condition)))
             case Cases(branches=branches, otherwise=otherwise):
                 return self.chosen(branches, otherwise)
