@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import baselines as hand
+import loops
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,6 +100,11 @@ def kernels() -> list[Kernel]:
     conv, pool = (hand.conv2d, hand.conv2d_vjp, 1.5), (hand.max_pool2d, hand.max_pool2d_vjp, 1.5)
     images = normal((16, 16, 64, 64))
     scores = "scaled_dot_product_attention"
+    layer = _lstm_inputs(rng, 32, 64, 128)
+    layer = {"x": normal((32, 100, 64)), "h_0": layer.pop("h_prev"), "c_0": layer.pop("c_prev")} | {
+        name: weights for name, weights in layer.items() if name != "x"
+    }
+    rewards, signals = {"r": normal((64, 1000)), "gamma": 0.99}, {"x": normal((1000, 1000))}
     return [
         Kernel("softmax", "1000 x 1000", matrix, hand.softmax, hand.softmax_vjp, 1.25),
         Kernel("softmax", "1000 x 1000 blocked", matrix, hand.softmax_blocked, hand.softmax_vjp_blocked, None),
@@ -123,6 +129,9 @@ def kernels() -> list[Kernel]:
         Kernel("conv2d", "16 x 160 x 160", convolution(1, 16, 160, 160), *conv),
         Kernel("max_pool2d", "16 x 16 x 64 x 64, 2/2", {"I": images, "k": 2, "s": 2}, *pool),
         Kernel("max_pool2d", "16 x 16 x 64 x 64, 3/2", {"I": images, "k": 3, "s": 2}, *pool),
+        Kernel("lstm_layer", "32 x 100, 64 to 128", layer, loops.lstm_layer, loops.lstm_layer_vjp, 1.5),
+        Kernel("discounted_return", "64 x 1000", rewards, loops.discounted_return, loops.discounted_return_vjp, 1.5),
+        Kernel("cumulative_sum", "1000 x 1000", signals, loops.cumulative_sum, loops.cumulative_sum_vjp, 1.5),
     ]
 
 
@@ -258,7 +267,8 @@ def measure_generated(repetitions: int) -> None:
     """Every kernel; one that fails is a line of the table."""
     import kb
 
-    catalogue: Any = kb.load_catalogue()
+    own = kb.load_catalogue(str(Path(__file__).with_name("recurrences.yaml")))
+    catalogue: Any = {**kb.load_catalogue(), **own}
     for kernel in kernels():
         try:
             measure_kernel(kernel, catalogue, repetitions)
