@@ -189,7 +189,8 @@ class Reverse:
         return _free(shape, set(self.program.tensors) | set(self.program.dimensions))
 
     def is_incoming(self, read: Read, free: tuple[Index, ...]) -> bool:
-        return tuple(p.index for p in read.index) == free and read.name not in self.program.tensors
+        whole = tuple(p.index for p in read.index) == free and self.tensors[read.name].shape == _extents(free)
+        return whole and read.name not in self.program.tensors
 
     def result(self, cotangents: dict[str, str], gradients: dict[str, str | None]) -> Backward:
         needed = self.program.needed({n for s in self.adjoint for n in s.inputs})
@@ -244,6 +245,10 @@ def _free(shape: tuple[Poly, ...], taken: set[str] = frozenset()) -> tuple[Index
     from kb.index.program import index_names
 
     return tuple(Index(n, s) for n, s in zip(index_names(set(taken), len(shape)), shape, strict=True))
+
+
+def _extents(free: tuple[Index, ...]) -> tuple[Poly, ...]:
+    return tuple(i.extent for i in free)
 
 
 def require_differentiable(program: Program, names: Iterable[str]) -> None:

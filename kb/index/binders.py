@@ -9,7 +9,7 @@ from kb.index.affine import Atom, Index, Poly
 from kb.index.expressions import Expressions, mean_weight
 from kb.index.nodes import Condition, Expr, free_indices
 from kb.index.program import Step
-from kb.index.scope import Array, Scope, show, size_of
+from kb.index.scope import Array, Scope, show, show_shape, size_of
 from kb.parser import check_name
 
 _ELEMENTWISE = ("max", "min", "logsumexp")
@@ -58,7 +58,7 @@ def _bound(op: str, indices: tuple[Index, ...], tests: tuple[Condition, ...], in
 def _over_everything(expressions: Expressions, node: tree.Call, body: tree.Node) -> Array:
     inner = expressions.array(body)
     if node.function == "concat":
-        raise LanguageError("concat needs an index: concat(block[i], i)", node.at)
+        raise LanguageError("concat needs an index or several values: concat(block[i], i), concat(x, y)", node.at)
     if not inner.rank:
         raise LanguageError(f"'{body}' is a number; '{node.function}' needs an array or an index", body.at)
     names = expressions.scope.free_names(inner.rank)
@@ -74,6 +74,8 @@ def _of_several(expressions: Expressions, node: tree.Call) -> Array:
             node.at,
         )
     arrays = [expressions.array(a) for a in node.arguments]
+    if node.function == "concat":
+        return _joined(expressions, node, arrays)
     if node.function != "logsumexp":
         arrays = [expressions.named(a) for a in arrays]
     return expressions.elementwise(node, lambda *parts: build.several(node.function, parts), *arrays)
@@ -87,7 +89,7 @@ def _split(
     conditions: list[tree.Node] = [a for a in rest if isinstance(a, (tree.Comparison, tree.Logic, tree.Not))]
     others = [a for a in rest if a not in conditions]
     new = [a for a in others if isinstance(a, tree.Name) and not _is_known(scope, a.id)]
-    if not new and node.function in _ELEMENTWISE and not conditions:
+    if not new and node.function in (*_ELEMENTWISE, "concat") and not conditions:
         elements = [n for n in tree.walk(body) if isinstance(n, tree.Element)]
         subscripts = {i.id for n in elements for i in n.indices if isinstance(i, tree.Name)}
         for other in others:
@@ -254,6 +256,42 @@ def _concat(expressions: Expressions, node: tree.Call, indices: dict[str, Index]
     expressions.add_step(step)
     lead = tuple(Poly.of(i) for i in outer)
     return Array((*inner.shape[:-1], size), lambda idx: _read(name, lead + idx))
+
+
+def _joined(expressions: Expressions, node: tree.Call, arrays: list[Array]) -> Array:
+    """``concat(x, y)``: the values one after the other along their last axis; a number is one element."""
+    if any(a.row for a in arrays):
+        raise LanguageError("concat joins along the last axis, so that a transposed vector has no place in it", node.at)
+    blocks = [a if a.rank else _as_vector(a) for a in arrays]
+    first = blocks[0]
+    for block, argument in zip(blocks, node.arguments, strict=True):
+        if block.shape[:-1] != first.shape[:-1]:
+            raise LanguageError(
+                f"concat joins along the last axis, and all other axes must agree, but '{node.arguments[0]}' has shape "
+                f"{show_shape(first.shape)} and '{argument}' has {show_shape(block.shape)}",
+                argument.at,
+            )
+    scope = expressions.scope
+    size = sum((b.shape[-1] for b in blocks), Poly.of(0))
+    at_any = [b.at(tuple(Poly.of(Index("_", s)) for s in b.shape)) for b in blocks]
+    outer = [i for i in scope.indices.values() if any(i in free_indices(e) for e in at_any)]
+    name = scope.unique("joined")
+    offset = Poly.of(0)
+    for block in blocks:
+        free = tuple(Index(n, s) for n, s in zip(scope.free_names(block.rank), block.shape, strict=True))
+        copies = [i.fresh() for i in outer]
+        mapping: dict[Atom, Poly] = {i: Poly.of(c) for i, c in zip(outer, copies, strict=True)}
+        expr = build.substitute(block.at(tuple(map(Poly.of, free))), mapping)
+        target = (*map(Poly.of, (*copies, *free[:-1])), offset + Poly.of(free[-1]))
+        shape = (*(i.extent for i in outer), *first.shape[:-1], size)
+        expressions.add_step(Step(name, (*copies, *free), target, expr, shape))
+        offset += block.shape[-1]
+    lead = tuple(map(Poly.of, outer))
+    return Array((*first.shape[:-1], size), lambda idx: _read(name, lead + idx))
+
+
+def _as_vector(number: Array) -> Array:
+    return Array((Poly.of(1),), lambda idx: number.at(()))
 
 
 def _read(name: str, idx: tuple[Poly, ...]) -> Expr:

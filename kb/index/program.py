@@ -229,6 +229,21 @@ def margins(steps: Iterable[AnyStep], name: str) -> tuple[tuple[int, int], ...]:
     return tuple((before, after) for before, after in found)
 
 
+def are_side_by_side(parts: Sequence[Step]) -> bool:
+    """Whether several steps define an array as blocks that follow each other along its last axis."""
+    end = Poly.of(0)
+    for part in parts:
+        if part.accumulates or part.loop is not None or len(part.target) != len(part.free) or not part.free:
+            return False
+        *front, last = part.free
+        if tuple(p.index for p in part.target[:-1]) != tuple(front) or part.target[-1] != end + Poly.of(last):
+            return False
+        if tuple(i.size for i in front) != part.shape[:-1]:
+            return False
+        end += last.extent
+    return len(parts) > 1 and end == parts[0].shape[-1]
+
+
 def is_beyond(place: Poly, size: Poly) -> bool:
     """Whether a place that no index moves lies before the first or after the last element."""
     after = (place - size).constant

@@ -168,16 +168,16 @@ class SympyForm:
         """The step's indices at a place of its output, and the condition that this part defines it."""
         env: dict[Index, Sympy] = {}
         conditions = []
-        for target, at in zip(step.target, place, strict=True):
+        for target, at, size in zip(step.target, place, step.shape, strict=True):
             indices = set(target.indices())
-            found = self._solve_blocks(target, at) if len(indices) == 2 else self._solve_affine(target, at)
+            found = self._solve_blocks(target, at) if len(indices) == 2 else self._solve_affine(target, at, size)
             if found is None or indices & set(env):
                 return None
             env.update(found[0])
             conditions.append(found[1])
         return (env, sympy.And(*conditions)) if set(env) == set(step.free) else None
 
-    def _solve_affine(self, target: Poly, at: Sympy) -> tuple[dict[Index, Sympy], Sympy] | None:
+    def _solve_affine(self, target: Poly, at: Sympy, size: Poly) -> tuple[dict[Index, Sympy], Sympy] | None:
         """``slope*i + rest == at``."""
         index = next(iter(target.indices()), None)
         if index is None:
@@ -188,8 +188,9 @@ class SympyForm:
         slope, rest = parts
         shifted = at - self.poly(rest, {})
         if slope.constant == 1:
-            inside = sympy.And(sympy.Ge(shifted, 0), sympy.Lt(shifted, self.poly(index.extent, {})))
-            return {index: shifted}, sympy.true if rest.constant == 0 else inside
+            start, end = sympy.Ge(shifted, 0), sympy.Lt(shifted, self.poly(index.extent, {}))
+            conditions = [*([start] if rest.terms else []), *([end] if rest + index.extent != size else [])]
+            return {index: shifted}, sympy.And(*conditions)
         factor = self.poly(slope, {})
         return {index: shifted / factor}, sympy.Eq(sympy.Mod(shifted, factor), 0)
 

@@ -15,6 +15,7 @@ from kb.lowering.buffers import EVERYTHING
 from kb.lowering.cells import assigned, cells_of
 from kb.lowering.contraction import LETTERS, product_of_two
 from kb.lowering.cumulative import masked
+from kb.lowering.joins import blocks_of, join
 from kb.lowering.loops import Item, Rolled, Turn
 from kb.lowering.operands import SUM, Operand, align, permute, poly_code, squeeze, union
 from kb.lowering.reductions import times
@@ -57,6 +58,9 @@ class Body:
                 self.scatter(step)
             elif step.is_plain:
                 self.plain(step)
+            elif parts := blocks_of(step, self.steps):
+                if step is parts[-1]:
+                    self.store(step, join(parts, self.lowerer))
             else:
                 self.part(step)
 

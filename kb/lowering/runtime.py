@@ -524,6 +524,12 @@ def _put(array: Any, places: Any, value: Any) -> Any:
     return made
 
 
+def _join(*blocks: Any) -> Any:
+    """Blocks one after the other along the last axis; leading axes that some of them lack are repeated."""
+    front = np.broadcast_shapes(*(b.shape[:-1] for b in blocks))
+    return np.concatenate([np.broadcast_to(b, front + b.shape[-1:]) for b in blocks], axis=-1)
+
+
 def _full(value: Any, shape: Any) -> Any:
     """A value repeated along axes that it does not depend on."""
     return np.broadcast_to(value, np.broadcast_shapes(np.shape(value), shape))

@@ -19,7 +19,7 @@ from kb.calculus.tidy import Tidy
 from kb.index import build
 from kb.index.affine import Atom, Poly, format_poly
 from kb.index.nodes import ZERO, Bind, Expr, Read, read_names, walk
-from kb.index.program import AnyStep, ArrayStep, Program, Step, is_beyond, loop_of, needed
+from kb.index.program import AnyStep, ArrayStep, Program, Step, are_side_by_side, is_beyond, loop_of, needed
 from kb.model import Entry
 from kb.printing.authored import authored_parts, with_authored
 from kb.printing.blocks import joined, without_aliases
@@ -325,6 +325,10 @@ class Presenter:
                 scope = replace(names, letters=(names.letters or frozenset()) | {i.name for i in whole.free})
                 lines.append(self.step_line(whole, scope, program))
                 continue
+            together = self.side_by_side(parts, names, program)
+            if together is not None:
+                lines.append(Line(together.targets[0], together.value))
+                continue
             lines += [self.step_line(s, names, program) for s in parts]
         return _without_detours(lines)
 
@@ -393,11 +397,22 @@ class Presenter:
                 continue
             made = written.get(step.name)
             if made is None:
-                made = [self.shown_definition(step, names, complete)]
+                together = self.side_by_side(complete.definitions(step.name), names, complete)
+                made = [together or self.shown_definition(step, names, complete)]
                 internal += made if step.name not in stated else []
             found += [m for m in reversed(made) if m not in found]
             wanted |= {n for m in made for n in tree.names(m.value)} & defined
         return tuple(reversed(found)), tuple(reversed(internal))
+
+    def side_by_side(self, parts: Sequence[AnyStep], names: Names, program: Program) -> tree.Step | None:
+        """``J = concat(x, y)`` for parts that are blocks along the last axis, each of which has a matrix notation."""
+        blocks = [s for s in parts if isinstance(s, Step)]
+        if not are_side_by_side(blocks):
+            return None
+        shown = [definition_of(_alone(s), names, program) for s in blocks]
+        if not all(isinstance(left, tree.Name) for left, _, _ in shown):
+            return None
+        return tree.Step((tree.Name(blocks[0].name),), tree.Call("concat", tuple(right for _, right, _ in shown)))
 
     def shown_definition(self, step: AnyStep, names: Names, program: Program | None = None) -> tree.Step:
         """A step that the entry does not state: in matrix notation, else as the called entry states it."""
@@ -425,6 +440,11 @@ def _without_detours(lines: Sequence[Line]) -> list[Line]:
                 continue
         kept.append(line)
     return kept
+
+
+def _alone(block: Step) -> Step:
+    """The block as an array of its own."""
+    return replace(block, target=tuple(map(Poly.of, block.free)), shape=tuple(i.extent for i in block.free))
 
 
 def _is_indexed(left: tree.Node, right: tree.Node) -> bool:
