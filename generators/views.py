@@ -116,7 +116,7 @@ class EntryView:
         return SymbolView(
             symbol.name,
             glyph,
-            tuple(self.read(size) for size in symbol.shape),
+            tuple(self.read(size) for size in self.equation.symbols[symbol.name].shape),
             self._kind(symbol),
             "" if symbol.role == "input" else symbol.role,
             symbol.default,

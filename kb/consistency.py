@@ -68,7 +68,10 @@ def _role_faults(entry: Entry) -> Iterator[Fault]:
             yield Fault("only an update has states; write 'kind: update', or another role", field)
         if symbol.role == "output" and update:
             yield Fault("an update returns its states; write 'role: state', or leave the symbol out", field)
-    if not entry.outputs and not (update and any(s.role == "output" for s in entry.symbols)):
+    if not entry.define and not (entry.kind == "identity" and entry.claims):
+        yield Fault("the key 'define' is missing; add it", "define", AT_KEY)
+    bare = entry.kind == "identity" and entry.claims
+    if not entry.outputs and not bare and not (update and any(s.role == "output" for s in entry.symbols)):
         role = "state" if update else "output"
         yield Fault(
             f"no symbol is an {role}; add 'role: {role}' to one".replace("an state", "a state"), "symbols", AT_KEY

@@ -25,7 +25,7 @@ _RELATIONS = {True: ("←", r"\leftarrow"), False: ("=", "=")}
 
 def context_of(entry: Entry, entries: Mapping[str, Entry], program: Program | None = None) -> Context:
     """What the printers should know of the names of an entry; the program tells the sizes of steps and indices."""
-    ranks = {s.name: len(s.shape) for s in entry.symbols}
+    ranks = {s.name: len(s.shape) for s in entry.symbols if s.name not in entry.sides}
     kinds = {
         s.name: "state" if s.role == "state" else s.kind for s in entry.symbols if s.kind != "real" or s.role == "state"
     }
@@ -91,9 +91,10 @@ def _axes(argument: str) -> int:
 
 
 def statements(entry: Entry) -> list[tree.Step | tree.Claim]:
-    """The steps of the definition; an identity without one is its claims. Raises LanguageError."""
-    found = [parse_statement(text) for text in entry.define]
-    return found or [parse_statement(claim.text) for claim in entry.claims[:1]]
+    """The steps of the definition; an identity without an output ends in its claim. Raises LanguageError."""
+    stated = entry.define[: len(entry.define) - len(entry.sides)]
+    found = [parse_statement(text) for text in stated]
+    return [*found, parse_statement(entry.claims[0].text)] if entry.sides else found
 
 
 def shown_statements(entry: Entry, context: Context, entries: Mapping[str, Entry]) -> list[tree.Step | tree.Claim]:

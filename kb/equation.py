@@ -37,6 +37,8 @@ class SymbolView:
     def __post_init__(self) -> None:
         for name in ("name", "shape", "domain", "role", "kind", "about"):
             object.__setattr__(self, name, getattr(self.declaration, name))
+        if self.name in self._equation.entry.sides:
+            object.__setattr__(self, "shape", _shape(self._equation, dict(self._equation.program.returns)[self.name]))
         text = self.declaration.default
         number = None if text is None else int(text) if self.declaration.kind == "integer" else float(text)
         object.__setattr__(self, "default", number)

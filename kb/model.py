@@ -106,6 +106,7 @@ class Entry:
     notes: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
     origin: str = field(default="", compare=False)
+    sides: tuple[str, ...] = ()  # outputs that are the sides of the first claim; the last steps define them
 
     def symbol(self, name: str) -> Symbol | None:
         """The declared symbol of that name, or None."""

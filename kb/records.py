@@ -39,7 +39,9 @@ _CODE = (
     "parser",
     "records",
     "schema",
+    "sides",
     "source",
+    "tree",
     "vocabulary",
 )
 

@@ -42,6 +42,7 @@ from kb.fields import (
 )  # fmt: skip
 from kb.model import Entry, Kind, NamedClaim, Objective, Reference, Role, Symbol, SymbolKind
 from kb.parser import check_name
+from kb.sides import with_sides
 from kb.source import AT_KEY, Data, Number, shorten
 from kb.vocabulary import DOMAINS
 
@@ -104,7 +105,7 @@ class EntryRecord(Record):
     topic: Word
     about: Text
     symbols: Annotated[dict[str, SymbolRecord], Field(min_length=1)]
-    define: Annotated[list[Text], Field(min_length=1)]
+    define: Annotated[list[Text], Field(min_length=1)] = Field(default_factory=list)
     claims: dict[str, ClaimRecord] = Field(default_factory=dict)
     requires: list[Text] = Field(default_factory=list)
     kinks: list[Text] = Field(default_factory=list)
@@ -273,7 +274,7 @@ def _bad_keys(data: dict[str, Any]) -> Iterator[Fault]:
 
 def _entry(entry_id: str, record: EntryRecord, origin: str) -> Entry:
     objective = record.objective
-    return Entry(
+    entry = Entry(
         id=entry_id,
         name=record.name,
         kind=record.kind,  # type: ignore[arg-type]  # checked against the same words
@@ -300,6 +301,7 @@ def _entry(entry_id: str, record: EntryRecord, origin: str) -> Entry:
         ),
         origin=origin,
     )
+    return with_sides(entry)
 
 
 def _objective(record: ObjectiveRecord) -> Objective:

@@ -98,7 +98,11 @@ def _symbol(equation: Equation, symbol: Symbol) -> list[str]:
     instance = symbol.instance or ""
     if not instance.isidentifier() and instance:
         instance = equation.formula_text(instance)
-    return [equation.symbols[symbol.name].text, instance, *map(equation.formula_text, symbol.shape)]
+    return [
+        equation.symbols[symbol.name].text,
+        instance,
+        *map(equation.formula_text, equation.symbols[symbol.name].shape),
+    ]
 
 
 def _derivative(equation: Equation, name: str) -> list[str]:

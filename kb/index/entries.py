@@ -73,6 +73,8 @@ class _Builder:
         self.failed = True
         if not isinstance(error, Poisoned):
             start = error.start if isinstance(error, LanguageError) else 0
+            if self.entry.sides and field in [f"define[{len(self.entry.define) - n}]" for n in (1, 2)]:
+                field, start = f"claims.{self.entry.claims[0].name}.formula", 0
             self.faults.append(Fault(shortened(str(error)), field, start))
 
     # --- symbols --------------------------------------------------------------------------------
@@ -287,7 +289,7 @@ class _Builder:
             if undefined and symbol.name not in self.scope.poisoned:
                 message = f"{symbol.role} {symbol.name!r} is declared but no step defines it"
                 self.fault(f"symbols.{symbol.name}", LanguageError(message))
-        if not self.entry.outputs and self.entry.kind != "identity":
+        if not self.entry.outputs:
             self.fault("symbols", LanguageError("no symbol has 'role: output'"))
 
     def statement(self, statement: tree.Step) -> None:
@@ -373,7 +375,8 @@ class _Builder:
     def declared_shape(self, name: str) -> tuple[Poly, ...] | None:
         """The shape that a target must have, if its declaration says one."""
         symbol = self.scope.declared.get(name)
-        if symbol is not None and not (self.infer and symbol.role == "output" and not symbol.shape):
+        inferred = self.infer and symbol is not None and symbol.role == "output" and not symbol.shape
+        if symbol is not None and not inferred and name not in self.entry.sides:
             return tuple(self.size(s) for s in symbol.shape)
         if name in self.scope.current:
             return self.scope.tensors[self.scope.current[name]].shape

@@ -89,7 +89,7 @@ def plan_of(entry: Entry) -> Plan:
             raise LanguageError(f"'{text}' is a claim, not a step; write 'target = expression'")
         steps.append(step)
     symbols = {s.name: s for s in entry.symbols}
-    values = [s for s in entry.symbols if s.kind not in ABSTRACT]
+    values = [s for s in entry.symbols if s.kind not in ABSTRACT and s.name not in entry.sides]
     shapes = {s.name: tuple(expression(size) for size in s.shape) for s in values}
     sizes = {name for shape in shapes.values() for size in shape for name in names(size)}
     sizes |= {name for s in entry.symbols if s.classes for name in names(expression(s.classes))}

@@ -17,6 +17,7 @@ from kb.calculus.reverse import Backward, vjp
 from kb.index.affine import Poly
 from kb.index.nodes import Val, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step
+from kb.index.scope import show
 from kb.lowering.arrays import Lowerer
 from kb.lowering.body import Body
 from kb.lowering.buffers import EVERYTHING, Overwritten
@@ -471,8 +472,10 @@ class _Module:
 
     def returned(self) -> list[str]:
         lines = []
+        shapes = {public: self.program.shape(held) for public, held in self.program.returns}
         for symbol in self.entry.outputs:
-            shape = f"[{', '.join(symbol.shape)}]" if symbol.shape else "scalar"
+            sizes = [show(s) for s in shapes[symbol.name]] if symbol.name in self.entry.sides else symbol.shape
+            shape = f"[{', '.join(sizes)}]" if sizes else "scalar"
             lines.append(f"    returns {symbol.name} {shape}" + (f": {symbol.about}" if symbol.about else ""))
         return lines
 
