@@ -26,10 +26,9 @@ from generators.parts import (
 )
 from generators.source import functions_of
 from kb import tree
-from kb.errors import LanguageError
+from kb.definitions import formula
 from kb.evidence import QUESTIONS
 from kb.model import NamedClaim, Reference, Symbol
-from kb.parser import parse_expression, parse_statement
 from kb.printing import latex as print_latex
 from kb.printing import latex_display
 from kb.printing import text as print_text
@@ -141,10 +140,7 @@ class EntryView:
 
     def read(self, text: str) -> Formula:
         """A formula of the entry, such as a claim, a condition or a size."""
-        try:
-            node: tree.Node = parse_statement(text)
-        except LanguageError:
-            node = parse_expression(text)
+        node = formula(text, self.equation.context)
         return Formula(latex_display(node, self.equation.context), print_text(node, self.equation.context))
 
     @cached_property

@@ -15,6 +15,7 @@ from kb.printing.functions import declared_signatures, with_functions
 from kb.printing.glyphs import Context, split_name
 from kb.printing.notation import Calls, in_time, names_for, timeline, with_ranges
 from kb.printing.ranks import rank
+from kb.printing.trees import by_incoming
 from kb.printing.written import written_out
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def context_of(entry: Entry, entries: Mapping[str, Entry], program: Program | No
     context = Context(
         ranks=ranks,
         kinds=kinds,
-        glyphs={s.name: s.glyph for s in entry.symbols if s.glyph},
+        glyphs={n: s.glyph for s in entry.symbols if s.glyph for n in (s.name, f"{s.name}_prev")},
         signatures=_Signatures(entries, entry),
         calls=Calls(entry, entries),
         time_index=timeline(entry),
@@ -140,10 +141,18 @@ def _goal(entry: Entry) -> list[str]:
 
 def formula_text(text: str, context: Context) -> str:
     """A claim, a condition or an expression in Unicode."""
-    from kb.errors import LanguageError
     from kb.printing.text import text as print_text
 
+    return print_text(formula(text, context), context)
+
+
+def formula(text: str, context: Context) -> tree.Node:
+    """A claim, a condition or an expression of an entry as it is printed."""
+    from kb.errors import LanguageError
+
     try:
-        return print_text(parse_statement(text), context)
+        statement = parse_statement(text)
     except LanguageError:
-        return print_text(parse_expression(text), context)
+        return parse_expression(text)
+    states = [name for name, kind in context.kinds.items() if kind == "state"]
+    return by_incoming(statement, states) if isinstance(statement, tree.Claim) and states else statement

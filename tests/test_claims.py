@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import mpmath
 import pytest
 
@@ -273,3 +275,32 @@ def test_the_proven_form_of_a_derivative(catalogue: Catalogue) -> None:
     assert str(found.right) == "p[j]*(delta(j, k) - p[k])"
     assert proven_form(catalogue.records["softmax"], "z", "p") is None
     assert proven_form(catalogue.records["lp_norm"], "y", "p") is None
+
+
+# --- updates ---------------------------------------------------------------------------------------
+
+
+def test_derivative_by_a_state_is_by_the_incoming_one(tmp_path: Path) -> None:
+    update = """
+inertia_step:
+  name: Inertia
+  kind: update
+  topic: own
+  about: A step with inertia.
+  symbols:
+    x: {shape: [n], role: state, about: position}
+    v: {shape: [n], role: state, about: velocity}
+    g: {shape: [n], about: force}
+  define: ["v = 0.5*v + g", "x = x + v*v"]
+  claims:
+    by_velocity: "d(x[i], v[j]) == v[i]*delta(i,j)"
+    by_position: "d(x[i], x[j]) == delta(i,j)"
+    backward: "vjp(v, v, g) == g/2"
+    not_so: {formula: "d(x[i], v[j]) == 2*v[i]*delta(i,j)", refuted: true}
+  differentiate: [x, v]
+"""
+    path = tmp_path / "own.yaml"
+    path.write_text(update, encoding="utf-8")
+    equation = kb.load_catalogue(str(path))["inertia_step"]
+    assert equation.check().verdict == "verified"
+    assert "v_prev" in equation.formula_text("d(x[i], v[j]) == v[i]*delta(i,j)")

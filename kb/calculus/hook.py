@@ -24,6 +24,8 @@ from kb.index.scope import Array, Scope, show_shape
 def derive(expressions: Expressions, node: tree.Call) -> Array:
     """Elaborate ``d(e, x)`` or ``vjp(y, x, g)`` in the scope of the expressions.
 
+    After the last step of an update, a state that is differentiated by is the incoming one.
+
     ``d`` has the shape of e and then that of x; ``vjp`` has the shape of x. Raises LanguageError.
     """
     if node.function == "d":
@@ -112,7 +114,9 @@ def _variable(expressions: Expressions, node: tree.Node) -> _Wanted:
     expressions.array(node)  # unknown names and elements out of range are errors here too
     if base.id not in scope.current:
         raise LanguageError(f"{base.id!r} is not an input, a step or a variable to differentiate by", base.at)
-    tensor = scope.tensors[scope.current[base.id]]
+    symbol = scope.declared.get(base.id)
+    incoming = scope.complete and symbol is not None and symbol.role == "state"
+    tensor = scope.tensors[base.id if incoming else scope.current[base.id]]
     if tensor.symbol is not None and tensor.symbol.kind != "real":
         kind = tensor.symbol.kind
         raise LanguageError(f"{base.id!r} is a {kind}; there is no derivative with respect to it", base.at)

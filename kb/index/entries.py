@@ -666,6 +666,7 @@ class _Builder:
         if self.faults:
             return None
         self.scope.steps = list(steps)  # as claims see them
+        self.scope.complete = True
         returns = tuple((s.name, self.scope.current[s.name]) for s in self.entry.outputs)
         held = {h for _, h in returns}
         if self.infer and not returns:

@@ -66,6 +66,7 @@ class Scope:
     poisoned: set[str] = field(default_factory=set)
     later: dict[str, int] = field(default_factory=dict)
     opened: set[str] = field(default_factory=set)  # arrays that may be read, but are not all defined yet
+    complete: bool = False  # whether all steps are there, so that names mean their last values
     target: str = ""  # the name that the statement in hand defines
     obligations: list[Obligation] = field(default_factory=list)
     facts: Facts = field(default_factory=Facts)

@@ -190,7 +190,8 @@ def _columns(
 ) -> tuple[list[Value], tuple[int, ...]]:
     """The derivative of the body for each element of the variable, and the variable's shape."""
     name, chosen, shape = _elements(machine, variable, frame)
-    value = frame.values[name]
+    incoming = _is_incoming(frame, name)
+    value = frame.snapshots[0][name] if incoming else frame.values[name]
     with _raised() as (digits, exact):
         machine.value(body, frame)  # fixes what stop() holds
         columns = []
@@ -201,13 +202,20 @@ def _columns(
                 # The same for all values of the running loops' indices, which often are many.
                 key = (id(body), name, offset, moved, mpmath.mp.dps)
                 if key not in frame.memo or frame.memo[key][0] is not body:
-                    frame.memo[key] = (body, moved_frame(machine, frame, name, _replaced(value, offset, moved), body))
+                    replaced = _replaced(value, offset, moved)
+                    frame.memo[key] = (body, moved_frame(machine, frame, name, replaced, body, incoming))
                 other: Frame = frame.memo[key][1]
                 other.bound = dict(frame.bound)
                 return machine.value(body, other)
 
             columns.append(finish(_slope(at, base, digits)))
     return [_rounded(column) for column in columns], shape
+
+
+def _is_incoming(frame: Frame, name: str) -> bool:
+    """Whether a derivative by the name is by what came in: after the last step of an update, by a state."""
+    symbol = frame.plan.symbols.get(name)
+    return symbol is not None and symbol.role == "state" and frame.position == len(frame.plan.steps)
 
 
 def _elements(machine: Machine, variable: Node, frame: Frame) -> tuple[str, list[int], tuple[int, ...]]:
@@ -235,14 +243,14 @@ def _replaced(value: Value, offset: int, moved: Scalar) -> Value:
     return Array(value.shape, [*value.data[:offset], moved, *value.data[offset + 1 :]])
 
 
-def moved_frame(machine: Machine, frame: Frame, name: str, value: Value, body: Node) -> Frame:
-    """The frame as it would be had ``name`` had another value since it was last written.
+def moved_frame(machine: Machine, frame: Frame, name: str, value: Value, body: Node, incoming: bool = False) -> Frame:
+    """The frame as it would be had ``name`` had another value since it was last written, or from the beginning.
 
     Steps since then run again if they read what has changed and if the body needs them; all
     others keep their values.
     """
     plan = frame.plan
-    written = [k for k in range(frame.position) if name in plan.assigns(k)]
+    written = [] if incoming else [k for k in range(frame.position) if name in plan.assigns(k)]
     origin = written[-1] + 1 if written else 0
     needed = set(names(body))
     wanted = set()

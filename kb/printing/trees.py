@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from fractions import Fraction
+from typing import Any, TypeVar
 
 from kb import tree
 
 _MOST_DIGITS = 100
+Statement = TypeVar("Statement", bound=tree.Node)
 
 
 def element(name: str, indices: Sequence[tree.Node]) -> tree.Name | tree.Element:
@@ -92,6 +94,22 @@ def replaced(node: tree.Node, name: str, value: tree.Node) -> tree.Node:
         elif isinstance(child, tuple):
             changed[part.name] = tuple(replaced(c, name, value) if isinstance(c, tree.Node) else c for c in child)
     return replace(node, **changed)  # type: ignore[arg-type]  # fields of the node's own class
+
+
+def by_incoming(node: Statement, states: Collection[str]) -> Statement:
+    """A claim whose derivatives by a state of an update say that they are by what came in: ``d(x, x_prev)``."""
+    if isinstance(node, tree.Call) and node.function in ("d", "vjp") and len(node.arguments) > 1:
+        body, by, *rest = node.arguments
+        by = renamed(by, {name: f"{name}_prev" for name in states})
+        return replace(node, arguments=(by_incoming(body, states), by, *rest))
+    changed: dict[str, Any] = {}
+    for part in fields(node):
+        child = getattr(node, part.name)
+        if isinstance(child, tree.Node):
+            changed[part.name] = by_incoming(child, states)
+        elif isinstance(child, tuple):
+            changed[part.name] = tuple(by_incoming(c, states) if isinstance(c, tree.Node) else c for c in child)
+    return replace(node, **changed)
 
 
 def renamed(node: tree.Node, names: dict[str, str]) -> tree.Node:
