@@ -52,6 +52,8 @@ def _symbol_faults(symbol: Symbol) -> Iterator[tuple[str, str]]:
         yield "domain", f"the domain {symbol.domain} needs an axis; add 'shape: [n]'"
     if symbol.outside is not None and not symbol.shape:
         yield "outside", "a scalar has no outside; remove the key, or add a shape"
+    elif symbol.outside not in (None, "0") and (not symbol.is_argument or symbol.role == "state"):
+        yield "outside", "only an argument has another value outside than 0; write 'outside: 0', or a start as a step"
     if symbol.default is not None and (
         symbol.role in ("output", "state", "step") or symbol.kind not in ("real", "integer")
     ):

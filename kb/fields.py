@@ -116,11 +116,10 @@ def _number(value: Any) -> str:
 
 
 def _outside(value: Any) -> str:
-    if _number(value).strip("0.") not in ("", "-"):
-        fail(
-            f"{value.text if isinstance(value, Number) else value} outside an array; only 0 is known: write outside: 0"
-        )
-    return "0"
+    if value in ("oo", "-oo"):
+        return str(value)
+    text = _number(value)
+    return "0" if text.strip("0.") in ("", "-") else text
 
 
 def _year(value: Any) -> int:

@@ -215,7 +215,7 @@ def rows(number: int) -> list[str]:
 def field_names(record: type) -> set[str]:
     from dataclasses import fields
 
-    return {f.name for f in fields(record)} - {"id", "origin"}
+    return {f.name for f in fields(record)} - {"id", "origin", "sides"}
 
 
 TABLES: list[tuple[str, int, Sequence[str] | set[str]]] = [

@@ -123,7 +123,7 @@ def _variable(expressions: Expressions, node: tree.Node) -> _Wanted:
     place: tuple[Poly, ...] = ()
     if isinstance(node, tree.Element):
         place = tuple(expressions.index(i) for i in node.indices)
-        outside = tensor.outside and any(
+        outside = expressions.is_padded(base.id) and any(
             not scope.facts.within(p, s) for p, s in zip(place, tensor.shape, strict=False)
         )
         if outside and all(i.size is not None for p in place for i in p.indices()):

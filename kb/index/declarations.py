@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from kb import tree
 from kb.errors import EqkbError, Fault, LanguageError, nearest
 from kb.index.affine import Facts, Poly
 from kb.index.array_functions import array_instance
 from kb.index.calls import Calls
 from kb.index.expressions import Derive, Expressions
+from kb.index.nodes import ZERO
 from kb.index.operators import check_reducer, instance_of
+from kb.index.padding import outside_value
 from kb.index.program import Program, Step, Tensor
 from kb.index.scope import MAX_LITERAL_SIZE, Array, Poisoned, Scope, shortened, size_of
 from kb.index.signatures import is_on_arrays
@@ -128,13 +128,16 @@ class Declarations:
             self.fault(f"symbols.{symbol.name}.shape", error)
             scope.poisoned.add(symbol.name)
             return
-        outside = symbol.outside is not None and Fraction(symbol.outside) == 0
+        value = outside_value(symbol)
+        outside = value == ZERO
         if symbol.role in ("output", "step"):
             if outside:
                 self.open(symbol.name, shape, outside)
             else:
                 scope.later[symbol.name] = 0
             return
+        if value is not None and not outside:
+            scope.padding[symbol.name] = value
         scope.tensors[symbol.name] = Tensor(symbol.name, shape, symbol, outside)
         scope.current[symbol.name] = symbol.name
 

@@ -11,6 +11,7 @@ from kb.errors import LanguageError, nearest
 from kb.index import build
 from kb.index.affine import Gather, Index, Poly
 from kb.index.nodes import ONE, Bind, Condition, Const, Expr, Num, Read, Val, Var, free_indices, num, val, walk
+from kb.index.padding import padded
 from kb.index.program import Step, Tensor, margins
 from kb.index.scope import Array, Obligation, Scope, show, show_shape, size_of
 from kb.vocabulary import ARRAY_FUNCTIONS, BINDERS, BUILT_IN, CONSTANTS, FUNCTIONS, MATRIX_FUNCTIONS, OPERATORS
@@ -86,6 +87,8 @@ class Expressions:
                 raise LanguageError(f"{name!r} is a label: it selects, as in x[{name}], and is not a number", node.at)
             if symbol is not None and symbol.kind == "integer" and not tensor.shape:
                 return scalar(val(Poly.of(name)))
+            if tensor.name in scope.padding:
+                return padded(scope, tensor)
             return Array(tensor.shape, lambda idx: Read(tensor.name, idx, tensor.outside))
         if name in scope.abstract:
             raise LanguageError(f"{name!r} is a {scope.abstract[name].kind}; call it: {name}(...)", node.at)
@@ -111,7 +114,8 @@ class Expressions:
 
     def is_padded(self, name: str) -> bool:
         """Whether a symbol states its value outside its range."""
-        return name in self.scope.current and self.scope.tensors[self.scope.current[name]].outside
+        held = self.scope.current.get(name, "")
+        return held in self.scope.padding or (held in self.scope.tensors and self.scope.tensors[held].outside)
 
     def bound(self, place: Poly, size: Poly, at: tree.Node, node: tree.Element, outside: bool, axis: int) -> None:
         """Learn an index's range from a bare read; record what has to be proven."""

@@ -65,6 +65,7 @@ class Scope:
     arrays: dict[str, Array] = field(default_factory=dict)
     poisoned: set[str] = field(default_factory=set)
     later: dict[str, int] = field(default_factory=dict)
+    padding: dict[str, Expr] = field(default_factory=dict)  # what symbols are beyond their ends, if it is not 0
     opened: set[str] = field(default_factory=set)  # arrays that may be read, but are not all defined yet
     complete: bool = False  # whether all steps are there, so that names mean their last values
     target: str = ""  # the name that the statement in hand defines
