@@ -77,7 +77,7 @@ def test_every_line_of_a_backward_pass_is_true(entry_id: str) -> None:
     found = vjp(program, [s.name for s in programs().entries[entry_id].arguments if s.is_differentiable])
     presentation = shown(entry_id, "vjp")
     values = sample(found.program)
-    arrays = run(found.program, values)
+    arrays = {**run(program, values), **run(found.program, values)}
     for symbol, gradient in found.gradients.items():
         zero = np.zeros(np.shape(arrays[symbol]))
         arrays.setdefault(f"{symbol}_bar", arrays[gradient] if gradient is not None else zero)

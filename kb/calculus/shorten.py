@@ -6,6 +6,7 @@ A few targeted rules, applied bottom up, each kept only where the whole becomes 
 * terms over different divisors meet over a common one: ``(1 - y)/(1 - p) - y/p`` is ``(p - y)/(p*(1 - p))``
 * products of sums are multiplied out where terms cancel
 * sums over the same range become one, and one is split where its pieces are known by name
+* divisors go into a sum where they give its terms a name; roots, logarithms and signs as ``rewrites`` has them
 """
 
 from __future__ import annotations
@@ -17,31 +18,54 @@ from math import gcd
 from typing import Any
 
 from kb.calculus.match import as_power, match_factors
+from kb.calculus.monomials import divisors, expanded, factors_of, monomials, put_together, times
+from kb.calculus.rewrites import aligned_signs, decided, joined_roots, opened_logarithm
 from kb.calculus.tidy import Tidy
 from kb.index import build
 from kb.index.affine import Atom, Index, Poly
-from kb.index.nodes import Add, Bind, Expr, Integral, Mul, Num, Pow, Test, alpha_key, children, free_indices, num, walk
+from kb.index.nodes import (
+    Add,
+    Bind,
+    Const,
+    Expr,
+    Fn,
+    Integral,
+    Mul,
+    Num,
+    Pow,
+    Read,
+    alpha_key,
+    children,
+    free_indices,
+    num,
+    walk,
+)
+from kb.index.program import Program
+from kb.vocabulary import DOMAINS
 
-_MOST_TERMS = 24
+PI = Const("pi")
 _MOST_NODES = 260
 
 Rule = Callable[[Expr], Expr]
-Monomial = tuple[tuple[Any, Fraction], ...]
 
 
 class Shorten:
-    """Shortens expressions; ``tidy`` folds and factors what a rule has made."""
+    """Shortens expressions; ``tidy`` folds and factors what a rule has made.
 
-    def __init__(self, tidy: Tidy) -> None:
+    ``positive`` names the arrays whose elements are positive.
+    """
+
+    def __init__(self, tidy: Tidy, positive: frozenset[str] = frozenset()) -> None:
         self.tidy = tidy
+        self.positive = positive
         self.cache: dict[Expr, Expr] = {}
 
     def __call__(self, expr: Expr) -> Expr:
         """An equal expression, not longer."""
-        if not any(isinstance(n, (Add, Bind)) for n in walk(expr)):
+        if not any(isinstance(n, (Add, Bind, Mul)) for n in walk(expr)):
             return expr
-        found = self.visit(expr)
-        return found if reading_size(found) < reading_size(expr) else expr
+        found = self.visit(decided(expr))
+        return found if reading_size(found) <= reading_size(expr) else expr
 
     def visit(self, expr: Expr) -> Expr:
         if expr not in self.cache:
@@ -64,20 +88,28 @@ class Shorten:
 
     def shorter(self, expr: Expr) -> Expr | None:
         """What the best rule makes of the top of an expression; None where none helps."""
-        if not isinstance(expr, (Add, Mul, Bind)) or sum(1 for _ in walk(expr)) > _MOST_NODES:
+        if not isinstance(expr, (Add, Mul, Bind, Fn)) or sum(1 for _ in walk(expr)) > _MOST_NODES:
             return None
         rules: tuple[Rule, ...] = ()
         if isinstance(expr, Add):
-            rules = (flattened, with_shared_number, self.over_common, self.expanded, merged_sums, self.regrouped)
+            rules = (
+                *(flattened, with_shared_number, self.over_common, self.expanded, merged_sums, self.regrouped),
+                self.aligned,
+            )
         elif isinstance(expr, Bind) and expr.op == "sum":
             rules = (self.split, self.contracted)
         elif isinstance(expr, Mul):
-            rules = (lifted_numbers, self.opened)
+            rules = (lifted_numbers, self.opened, self.rooted, self.carried)
+        elif isinstance(expr, Fn):
+            rules = (opened_logarithm,)
         size = reading_size(expr)
         best: Expr | None = None
         for rule in rules:
             made = rule(expr)
-            if made != expr and (found := reading_size(made)) < size:
+            if made == expr:
+                continue
+            found = reading_size(made)
+            if found < size or (found == size and best is None and rule == self.aligned):
                 best, size = made, found
         return best
 
@@ -86,17 +118,17 @@ class Shorten:
     def over_common(self, expr: Expr) -> Expr:
         """The terms over one divisor, where the numerator becomes short."""
         assert isinstance(expr, Add)
-        held = {alpha_key(base): base for base in _divisors(expr)}
+        held = {alpha_key(base): base for base in divisors(expr)}
         if not 0 < len(held) <= 4:
             return expr
         atoms: dict[Any, Expr] = {}
         try:
-            terms = _expanded(expr, atoms, held)
+            terms = monomials(expr, atoms, held)
         except OverflowError:
             return expr
         lowest = {key: min((dict(m).get(key, Fraction(0)) for m in terms), default=Fraction(0)) for key in held}
-        raised = {_times(m, {k: -e for k, e in lowest.items()}): c for m, c in terms.items()}
-        numerator = expanded(_put_together(raised, atoms | held))
+        raised = {times(m, {k: -e for k, e in lowest.items()}): c for m, c in terms.items()}
+        numerator = expanded(put_together(raised, atoms | held))
         if numerator is None:
             return expr
         tidied = self.tidy(numerator)
@@ -113,6 +145,31 @@ class Shorten:
         """Terms that share factors put together, and named where they have a name."""
         return self.tidy(regrouped(expr))
 
+    def aligned(self, expr: Expr) -> Expr:
+        """Opposite sums as factors of the terms made the same, and put in front."""
+        return self.tidy(aligned_signs(expr))
+
+    def rooted(self, expr: Expr) -> Expr:
+        """Roots of numbers under other roots."""
+        return joined_roots(expr, lambda e: e == PI or (isinstance(e, Read) and e.name in self.positive))
+
+    def carried(self, expr: Expr) -> Expr:
+        """A divisor put into a sum, where its terms have a name with it."""
+        assert isinstance(expr, Mul)
+        total = next((f for f in expr.args if isinstance(f, Bind) and f.op == "sum"), None)
+        if total is None:
+            return expr
+        best: Expr = expr
+        for factor in (f for f in expr.args if _is_divisor(f)):
+            base, exponent = as_power(factor)
+            assert isinstance(exponent, Num)
+            body = self.tidy(build.mul(build.power(base, num(-1)), total.body))
+            left = build.power(base, num(exponent.value + 1))
+            rest = [left if f is factor else f for f in expr.args if f is not total]
+            made = self.tidy(build.mul(*rest, build.bind("sum", total.indices, total.conditions, body)))
+            best = min(best, made, key=reading_size)
+        return best
+
     def opened(self, expr: Expr) -> Expr:
         """A product with one sum multiplied out: where its divisors or terms cancel."""
         assert isinstance(expr, Mul)
@@ -120,14 +177,14 @@ class Shorten:
         if len(sums) != 1:
             return expr
         rest = [f for f in expr.args if f is not sums[0]]
-        if not any(_is_divisor(f) for term in sums[0].args for f in _factors(term)):
+        if not any(_is_divisor(f) for term in sums[0].args for f in factors_of(term)):
             return expr
         return self.tidy(build.add(*(build.mul(*rest, term) for term in sums[0].args)))
 
     def split(self, expr: Expr) -> Expr:
         """A sum over a product with a sum in it, term by term: where the pieces have names."""
         assert isinstance(expr, Bind)
-        factors = _factors(expr.body)
+        factors = factors_of(expr.body)
         sums = [f for f in factors if isinstance(f, Add)]
         if len(sums) != 1 or len(sums[0].args) > 4:
             return expr
@@ -168,13 +225,19 @@ class Shorten:
         return expr
 
 
+def positive_names(program: Program) -> frozenset[str]:
+    """The symbols whose elements are positive."""
+    known = ((name, tensor.symbol) for name, tensor in program.tensors.items())
+    return frozenset(name for name, symbol in known if symbol and DOMAINS[symbol.domain].sign == "positive")
+
+
 def _opened_sums(expr: Bind) -> tuple[list[Index], list[Expr]]:
     """A sum over products with sums in them as one sum over more indices."""
     fresh = build.rename_bound(expr)
     assert isinstance(fresh, Bind)
     indices = list(fresh.indices)
     factors: list[Expr] = []
-    for factor in _factors(fresh.body):
+    for factor in factors_of(fresh.body):
         if isinstance(factor, Bind) and factor.op == "sum" and not factor.conditions:
             inner, parts = _opened_sums(factor)
             indices += inner
@@ -193,13 +256,11 @@ def reading_size(expr: Any) -> int:
             return 2 + sum(map(reading_size, args))
         case Mul(args=(Num(value=value), *rest)) if value == -1:
             return sum(map(reading_size, rest)) + (len(rest) > 1)
+        case Pow(base=base, exponent=Num(value=value)) if value < 0 and value != -1:
+            return 3 + reading_size(base)
         case Bind() | Integral():
             return 4 + sum(map(reading_size, children(expr)))
     return 1 + sum(map(reading_size, children(expr)))
-
-
-def _factors(expr: Expr) -> list[Expr]:
-    return list(expr.args) if isinstance(expr, Mul) else [expr]
 
 
 def _is_divisor(factor: Expr) -> bool:
@@ -257,7 +318,7 @@ def merged_sums(expr: Expr) -> Expr:
     groups: list[tuple[Bind, list[Expr]]] = []
     others: list[Expr] = []
     for term in expr.args:
-        factors = _factors(term)
+        factors = factors_of(term)
         sums = [f for f in factors if isinstance(f, Bind) and f.op == "sum" and not f.conditions]
         if len(sums) != 1:
             others.append(term)
@@ -301,7 +362,7 @@ def regrouped(expr: Expr) -> Expr:
     outside: list[Expr] = []
     keys = [alpha_key(f) for f in shared]
     for term in expr.args:
-        factors = _factors(term)
+        factors = factors_of(term)
         left = list(factors)
         for key in keys:
             place = next((f for f in left if alpha_key(f) == key), None)
@@ -319,109 +380,11 @@ def regrouped(expr: Expr) -> Expr:
 
 def _shared(one: Expr, other: Expr) -> list[Expr]:
     """Factors that two terms have in common."""
-    keys = [alpha_key(f) for f in _factors(other)]
+    keys = [alpha_key(f) for f in factors_of(other)]
     found = []
-    for factor in _factors(one):
+    for factor in factors_of(one):
         key = alpha_key(factor)
         if not isinstance(factor, Num) and key in keys:
             keys.remove(key)
             found.append(factor)
-    return found
-
-
-# --- polynomials ----------------------------------------------------------------------------------
-
-
-def _divisors(expr: Expr) -> list[Expr]:
-    """What the terms of a sum, and sums among their factors, are divided by."""
-    found: list[Expr] = []
-    for term in expr.args if isinstance(expr, Add) else ():
-        for factor in _factors(term):
-            base, exponent = as_power(factor)
-            if isinstance(exponent, Num) and exponent.value < 0 and not isinstance(base, Num):
-                found.append(base)
-            elif isinstance(base, Add) and isinstance(exponent, Num):
-                found += _divisors(base)
-    return found
-
-
-def expanded(expr: Expr) -> Expr | None:
-    """A sum of products of powers, equal terms collected; None where that is too long."""
-    atoms: dict[Any, Expr] = {}
-    try:
-        terms = _expanded(expr, atoms, {})
-    except OverflowError:
-        return None
-    return _put_together(terms, atoms)
-
-
-def _put_together(terms: dict[Monomial, Fraction], atoms: dict[Any, Expr]) -> Expr:
-    made = [
-        build.mul(num(c), *(build.power(atoms[key], num(e)) for key, e in monomial)) for monomial, c in terms.items()
-    ]
-    return build.add(*made)
-
-
-def _expanded(expr: Expr, atoms: dict[Any, Expr], held: dict[Any, Expr]) -> dict[Monomial, Fraction]:
-    """Monomials and their coefficients; what is ``held`` is not opened."""
-    base, exponent = as_power(expr)
-    key = alpha_key(base)
-    if isinstance(exponent, Num) and key in held:
-        return {((key, exponent.value),): Fraction(1)}
-    match expr:
-        case Num(value=value):
-            return {(): value} if value else {}
-        case Add(args=args):
-            total: dict[Monomial, Fraction] = {}
-            for arg in args:
-                for monomial, c in _expanded(arg, atoms, held).items():
-                    total[monomial] = total.get(monomial, Fraction(0)) + c
-            return _checked(total)
-        case Mul(args=args):
-            product: dict[Monomial, Fraction] = {(): Fraction(1)}
-            for arg in args:
-                product = _product(product, _expanded(arg, atoms, held), atoms)
-            return product
-        case Pow(base=Add(), exponent=Num(value=value)) if value in (2, 3):
-            whole = _expanded(expr.base, atoms, held)
-            power = whole
-            for _ in range(int(value) - 1):
-                power = _product(power, whole, atoms)
-            return power
-    if not isinstance(exponent, Num):
-        base, exponent, key = expr, num(1), alpha_key(expr)
-    atoms.setdefault(key, base)
-    return {((key, exponent.value),): Fraction(1)}
-
-
-def _times(monomial: Monomial, other: dict[Any, Fraction]) -> Monomial:
-    powers = dict(monomial)
-    for key, exponent in other.items():
-        powers[key] = powers.get(key, Fraction(0)) + exponent
-    return tuple((k, e) for k, e in powers.items() if e)
-
-
-def _product(
-    a: dict[Monomial, Fraction], b: dict[Monomial, Fraction], atoms: dict[Any, Expr]
-) -> dict[Monomial, Fraction]:
-    total: dict[Monomial, Fraction] = {}
-    for m, c in a.items():
-        for n, d in b.items():
-            joined = _times(m, dict(n))
-            once = tuple((k, Fraction(1) if isinstance(atoms.get(k), Test) else e) for k, e in joined)
-            total[once] = total.get(once, Fraction(0)) + c * d
-    return _checked(total)
-
-
-def _checked(terms: dict[Monomial, Fraction]) -> dict[Monomial, Fraction]:
-    """Equal monomials collected, whatever the order of their factors. Raises OverflowError."""
-    if len(terms) > 4 * _MOST_TERMS:
-        raise OverflowError
-    merged: dict[frozenset[tuple[Any, Fraction]], tuple[Monomial, Fraction]] = {}
-    for monomial, c in terms.items():
-        first, known = merged.get(frozenset(monomial), (monomial, Fraction(0)))
-        merged[frozenset(monomial)] = (first, known + c)
-    found = {m: c for m, c in merged.values() if c}
-    if len(found) > _MOST_TERMS:
-        raise OverflowError
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kb.cli.terminal import columns_of
+from kb.cli.terminal import columns_of, fill
 
 _RELATIONS, _SUMS, _PRODUCTS = "=←≥≤<>≠≈", "+−-", "/·⊙⊗×"
 _BOUND = ("Σ", "Π", "∫", "max_", "min_", "argmax", "argmin")
@@ -21,6 +21,20 @@ def formula_lines(text: str, room: int) -> list[str]:
     where there is no such place a line stays too long.
     """
     return _lines(text, room, 0, 4)
+
+
+def statement_lines(text: str, columns: int, indent: str = "") -> list[str]:
+    """A line of a page as lines of at most so many columns, all behind an indent.
+
+    What wide blanks part from a formula, a remark, goes below it where the line is too long.
+    """
+    own = text[: len(text) - len(text.lstrip(" "))]
+    room = columns - len(indent) - len(own)
+    formula, blanks, remark = text.strip(" ").partition("    ")
+    if columns_of(formula + blanks + remark) <= room:
+        return [indent + text]
+    below = fill(remark.strip(), room - 4) if remark else []
+    return [f"{indent}{own}{line}" for line in [*formula_lines(formula, room), *(f"    {line}" for line in below)]]
 
 
 def _lines(text: str, room: int, indent: int, step: int) -> list[str]:

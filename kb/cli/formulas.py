@@ -6,8 +6,9 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from kb.cli.breaking import statement_lines
 from kb.cli.read import catalogue_of, stored_evidence
-from kb.cli.terminal import paint, print_json
+from kb.cli.terminal import MOST_COLUMNS, on_terminal, paint, print_json, width
 from kb.errors import EqkbError
 from kb.parser import MAX_CHARACTERS
 
@@ -57,7 +58,7 @@ def diff_command(options: argparse.Namespace) -> int:
     elif options.format == "numpy":
         print(derivative.code(), end="")
     else:
-        print(derivative.text())
+        _print_text(derivative.text())
         _print_verified(equation, bool(options.expr))
     return 0
 
@@ -72,7 +73,8 @@ def derive_command(options: argparse.Namespace) -> int:
             raise EqkbError("--json holds every format; leave out --format")
         print_json(found.as_json())
     else:
-        print({"latex": found.latex, "md": found.markdown}.get(options.format, found.text)())
+        text = found.text(width()) if on_terminal() else found.text()
+        print({"latex": found.latex, "md": found.markdown}.get(options.format, lambda: text)())
     return 0
 
 
@@ -80,6 +82,12 @@ def _require_symbol(equation: Equation, options: argparse.Namespace) -> None:
     if not options.wrt:
         names = ", ".join(equation.differentiable) or "none: it has no real argument"
         raise EqkbError(f"say by which symbol with --wrt SYMBOL; there are {names}")
+
+
+def _print_text(text: str) -> None:
+    """Statements on lines that fit the terminal; each on a line of its own for other programs."""
+    for line in text.splitlines():
+        print("\n".join(statement_lines(line, width(MOST_COLUMNS))) if on_terminal() else line)
 
 
 def _print_verified(equation: Equation, is_typed: bool) -> None:

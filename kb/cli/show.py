@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kb.cli.breaking import formula_lines
-from kb.cli.terminal import columns_of, fill, harmless, pad, paint, width, wrap
+from kb.cli.breaking import statement_lines
+from kb.cli.terminal import MOST_COLUMNS, columns_of, fill, harmless, pad, paint, width, wrap
 from kb.model import Entry, Reference, Symbol
 
-_FORMULAS = 200  # columns at most, more than for sentences
 _ALL_SHOWN = 12
 _CELL, _LEAST_LAST = 40, 24  # columns of a cell at most, and of the last one at least
 _VERDICTS = {"verified": "green", "refuted": "red"}
@@ -29,7 +28,7 @@ def page(entry: Entry, formulas: Mapping[str, Any]) -> list[str]:
         *_title(entry),
         *wrap(harmless(entry.about)),
         "",
-        *(line for text in formulas["text"] for line in _formula(text, "    ")),
+        *(line for text in formulas["text"] for line in _formula_lines(text, "    ")),
         *_section("Symbols", _table(_symbol(s, *formulas["symbols"][s.name]) for s in entry.symbols)),
         *_section("Conditions", _conditions(formulas)),
         *_section("Derivatives", _derivatives(entry, formulas["derivatives"])),
@@ -61,15 +60,8 @@ def _item(text: str) -> list[str]:
     return wrap(f"- {text}", hanging="    ")
 
 
-def _formula(text: str, indent: str) -> list[str]:
-    """A formula; the remark that wide blanks part from it goes below where the line is too long."""
-    own = text[: len(text) - len(text.lstrip(" "))]
-    room = width(_FORMULAS) - len(indent) - len(own)
-    formula, blanks, remark = text.strip(" ").partition("    ")
-    if columns_of(formula + blanks + remark) <= room:
-        return [indent + text]
-    below = fill(remark.strip(), room - 4) if remark else []
-    return [f"{indent}{own}{line}" for line in [*formula_lines(formula, room), *(f"    {line}" for line in below)]]
+def _formula_lines(text: str, indent: str) -> list[str]:
+    return statement_lines(text, width(MOST_COLUMNS), indent)
 
 
 def _table(rows: Iterable[Sequence[str]], indent: str = "  ", most: int = _CELL) -> list[str]:
@@ -91,11 +83,11 @@ def _table(rows: Iterable[Sequence[str]], indent: str = "  ", most: int = _CELL)
         last = fill(row[-1], width() - head)
         longest = max(map(columns_of, row[-1].split()), default=0)
         if width() - head < _LEAST_LAST or longest > width() - head:
-            lines += _formula(", ".join(cell for cell in row[:-1] if cell), indent)
+            lines += _formula_lines(", ".join(cell for cell in row[:-1] if cell), indent)
             lines += wrap(row[-1], indent + "    ") if row[-1] else []
             continue
         if columns_of(row[0]) > sizes[0]:
-            lines += _formula(row[0], indent)
+            lines += _formula_lines(row[0], indent)
             cells[0] = " " * sizes[0]
         lines.append((indent + "  ".join([*cells, last[0]])).rstrip())
         lines += [" " * head + text for text in last[1:]]
@@ -112,7 +104,7 @@ def _named(rows: Sequence[tuple[str, str, str]]) -> list[str]:
     lines = []
     for name, formula, about in rows:
         indent = " " * (widest + 4 if beside else 6)
-        first, *rest = _formula(formula, indent)
+        first, *rest = _formula_lines(formula, indent)
         lines += [f"  {pad(name, widest)}  {first.strip()}"] if beside else [f"  {name}", first]
         lines += rest
         lines += [paint(line, "dim") for line in wrap(f"({about})", indent)] if about else []
@@ -151,7 +143,7 @@ def _claims(entry: Entry, formulas: Sequence[str]) -> list[str]:
 
 def _derivatives(entry: Entry, formulas: Mapping[str, Sequence[str]]) -> list[str]:
     """The declared derivatives, and how to get the others."""
-    lines = [line for shown in formulas.values() for text in shown for line in _formula(text, "  ")]
+    lines = [line for shown in formulas.values() for text in shown for line in _formula_lines(text, "  ")]
     if lines:
         first = entry.differentiate[0]
         more = f"'eqkb diff {entry.id} --wrt {first} --form vjp' and 'eqkb code {entry.id} --backward' give more"

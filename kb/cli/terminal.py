@@ -8,6 +8,7 @@ import unicodedata
 from contextlib import suppress
 from typing import Any
 
+MOST_COLUMNS = 200  # of a line of formulas, more than for sentences
 _USUAL, _PROSE, _NARROW = 100, 120, 20
 _CODES = {"bold": "1", "dim": "2", "green": "32", "red": "31", "yellow": "33"}
 _forced: bool | None = None

@@ -79,11 +79,11 @@ class Derivation:
     numbers: int
     difference: float
 
-    def text(self) -> str:
-        """Unicode for a terminal: the formulas, the rules beside them."""
+    def text(self, width: int = 100) -> str:
+        """Unicode for a terminal of so many columns: the formulas, the rules beside them."""
         from kb.derivation.show import as_text
 
-        return as_text(self)
+        return as_text(self, width)
 
     def latex(self) -> str:
         """An ``aligned`` environment with the rules as remarks, without dollar signs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,27 +14,29 @@ if TYPE_CHECKING:
 
 # Rules stand in a column of their own, beside the formulas that leave room for it.
 _COLUMN = 60
-_WIDTH = 100
+_USUAL = 100
 _INDENT = 10
 
 
-def as_text(found: Derivation) -> str:
+def as_text(found: Derivation, width: int = _USUAL) -> str:
     """Formulas, the rules at their right; below them where a formula is long."""
     rows = [row for n, step in enumerate(found.steps, 1) for row in _text_rows(n, step)]
-    fitting = [_columns(formula) for formula, _ in rows if _columns(formula) <= _COLUMN]
-    column = max(fitting, default=_COLUMN) + 3
+    widest = min(_COLUMN, width * _COLUMN // _USUAL)
+    fitting = [_columns(formula) for formula, _ in rows if _columns(formula) <= widest]
+    column = max(fitting, default=widest) + 3
     lines: list[str] = []
     for formula, rule in rows:
-        *above, last = _wrapped(formula)
+        *above, last = _wrapped(formula, width)
         lines += above
         at = max(column, _columns(last) + 3)
         if not rule:
             lines.append(last)
-        elif at + _columns(rule) <= _WIDTH:
+        elif at + _columns(rule) <= width:
             lines.append(last + " " * (at - _columns(last)) + rule)
         else:
-            lines += [last, " " * max(_INDENT, min(column, _WIDTH - _columns(rule))) + rule]
-    return "\n".join([*lines, found.summary])
+            indent = max(_INDENT, min(column, width - _columns(rule)))
+            lines += [last, *textwrap.wrap(rule, width, initial_indent=" " * indent, subsequent_indent=" " * indent)]
+    return "\n".join([*lines, *textwrap.wrap(found.summary, width)])
 
 
 def _text_rows(n: int, step: DerivationStep) -> Iterator[tuple[str, str]]:
@@ -44,15 +47,15 @@ def _text_rows(n: int, step: DerivationStep) -> Iterator[tuple[str, str]]:
         yield f"{label}{indent}{statement.text}", _rule(step) if k == 0 else ""
 
 
-def _wrapped(formula: str) -> list[str]:
+def _wrapped(formula: str, width: int) -> list[str]:
     """A long formula on several lines, broken before a sign outside as many brackets as may be."""
     lines: list[str] = []
-    while _columns(formula) > _WIDTH:
+    while _columns(formula) > width:
         places = [
             (_depth(formula[:at]) + (0 if is_sign else 0.5), -at)
             for at in range(_INDENT + 1, len(formula))
             if (is_sign := formula[at - 1 : at + 2] in (" + ", " − ")) or formula[at : at + 2] in ("·(", "·Σ")
-            if _columns(formula[:at]) <= _WIDTH
+            if _columns(formula[:at]) <= width
         ]
         if not places:
             break

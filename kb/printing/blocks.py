@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from kb import tree
 from kb.index import build
-from kb.index.affine import Index, Poly
+from kb.index.affine import Index, Poly, format_poly
 from kb.index.nodes import Expr, Read
-from kb.index.program import AnyStep, Step
+from kb.index.program import AnyStep, Program, Step
+from kb.printing.binders import counts_from_one
+from kb.printing.glyphs import Context
 from kb.printing.trees import element
 
 
@@ -47,26 +49,36 @@ def joined(step: AnyStep) -> tuple[tree.Node, tree.Node] | None:
     if not isinstance(step, Step) or not isinstance(step.expr, Read) or step.accumulates:
         return None
     if step.is_plain:
-        letter = _block(step.free, step.expr.index)
-        if letter is None:
+        lead = _block(step.free, step.expr.index)
+        if lead is None:
             return None
-        return _concat(step.name, letter), tree.Name(step.expr.name)
+        return _concat(step.name, lead.name), tree.Name(step.expr.name)
     places = tuple(p.index for p in step.expr.index)
     if any(i is None for i in places):
         return None
-    letter = _block(tuple(i for i in places if i is not None), step.target)
-    return None if letter is None else (tree.Name(step.name), _concat(step.expr.name, letter))
+    lead = _block(tuple(i for i in places if i is not None), step.target)
+    return None if lead is None else (tree.Name(step.name), _concat(step.expr.name, lead.name))
 
 
 def _concat(name: str, letter: str) -> tree.Node:
     return tree.Call("concat", (element(name, (tree.Name(letter),)), tree.Name(letter)))
 
 
-def _block(blocks: Sequence[Index], whole: Sequence[Poly]) -> str | None:
-    """The letter of the leading axis where the array's last one is this and the blocks' last one in a row."""
+def _block(blocks: Sequence[Index], whole: Sequence[Poly]) -> Index | None:
+    """The leading axis where the array's last one is this and the blocks' last one in a row."""
     if len(blocks) < 2 or len(whole) != len(blocks) - 1 or len(set(blocks)) != len(blocks):
         return None
     lead, *middle, last = blocks
     if last.size is None or [p.index for p in whole[:-1]] != middle:
         return None
-    return lead.name if whole[-1] == last.size * Poly.of(lead) + Poly.of(last) else None
+    return lead if whole[-1] == last.size * Poly.of(lead) + Poly.of(last) else None
+
+
+def with_blocks(context: Context, shown: Sequence[tree.Node], program: Program) -> Context:
+    """The context with the shapes of blocks that are joined, so that their number shows."""
+    joined = [n for s in shown for n in tree.walk(s) if isinstance(n, tree.Call) and n.function == "concat"]
+    names = {n for call in joined for n in tree.names(call.arguments[0])} & set(program.tensors)
+    shapes = {name: tuple(map(format_poly, program.shape(name))) for name in names}
+    if not joined:
+        return context
+    return replace(context, shapes={**shapes, **context.shapes}, one_based=counts_from_one(shown))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kb import tree
 from kb.index.affine import Index
-from kb.printing.trees import product_of
+from kb.printing.trees import product_of, sum_of
 
 Axes = tuple[Index, ...]
 
@@ -109,6 +109,8 @@ def sum_over(index: Index, parts: list[Part], pending: Sequence[Index], axes: Ax
     others = [p for p in parts if index not in p.axes]
     if len(meeting) == 3:
         meeting = _with_vector(index, meeting)
+    if len(meeting) == 2 and any(map(_is_divided, meeting)):
+        meeting = [_quotient(index, meeting)]
     if len(meeting) == 1:
         return [*others, _summed(index, meeting[0])]
     if len(meeting) != 2:
@@ -127,6 +129,59 @@ def _with_vector(index: Index, meeting: list[Part]) -> list[Part]:
     other = next(m for m in matrices if set(m.axes) != set(wide.axes))
     wide = wide if wide.axes[-1] is index else wide.turned()
     return [single(times([wide.over(wide.axes), vectors[0].over((index,))]), wide.axes), other]
+
+
+def _is_divided(part: Part) -> bool:
+    """Whether it is one over a vector."""
+    return len(part.axes) == 1 and len(part.links) == 1 and is_inverse(part.links[0].node)
+
+
+def _quotient(index: Index, meeting: list[Part]) -> Part:
+    """One over a vector beside another part divides the last axis of that."""
+    divisor = next(p for p in meeting if _is_divided(p))
+    other = next(p for p in meeting if p is not divisor)
+    if _is_upright(divisor) or _is_upright(other):
+        raise NoMatrixForm
+    wide = other if other.axes[-1] is index else other.turned()
+    node = divisor.links[0].node
+    assert isinstance(node, tree.Chain)
+    return single(product_of([wide.over(wide.axes)], list(node.operands[1:])), wide.axes)
+
+
+def with_common_factors(terms: Sequence[tuple[bool, tree.Node]]) -> list[tuple[bool, tree.Node]]:
+    """``X @ A + X @ B`` as ``X @ (A + B)``: matrix products that begin, or end, alike."""
+    for end in (0, -1):
+        for n, (_, one) in enumerate(terms):
+            alike = [t for t in terms[n:] if _is_product(one) and _is_product(t[1]) and _ends_alike(one, t[1], end)]
+            if len(alike) > 1:
+                rest = sorted(((sign, _cut(node, end)) for sign, node in alike), key=_is_turned)
+                shared = [one.operands[end]] if isinstance(one, tree.Chain) else []
+                total = sum_of(rest)
+                operands = (*shared, total) if end == 0 else (total, *shared)
+                whole = (False, tree.Chain(operands, ("@",)))
+                others = [t for t in terms if t not in alike]
+                return [*others[:n], whole, *others[n:]]
+    return list(terms)
+
+
+def _is_product(node: tree.Node) -> bool:
+    return isinstance(node, tree.Chain) and set(node.operators) == {"@"}
+
+
+def _ends_alike(one: tree.Node, other: tree.Node, end: int) -> bool:
+    assert isinstance(one, tree.Chain) and isinstance(other, tree.Chain)
+    return one.operands[end] == other.operands[end]
+
+
+def _cut(node: tree.Node, end: int) -> tree.Node:
+    """The chain without its first, or its last, factor."""
+    assert isinstance(node, tree.Chain)
+    left = node.operands[1:] if end == 0 else node.operands[:-1]
+    return left[0] if len(left) == 1 else tree.Chain(left, ("@",) * (len(left) - 1))
+
+
+def _is_turned(term: tuple[bool, tree.Node]) -> tuple[bool, bool]:
+    return term[0], isinstance(term[1], tree.Transpose)
 
 
 def _side(index: Index, part: Part, axes: Axes) -> tuple[int, int]:

@@ -288,8 +288,9 @@ def symbol_text(name: str, context: Context | None = None) -> str:
         return text + _subscripts_text(time)
     stem_name, _, accent = name.rpartition("_")
     base = tex_to_text(context.glyphs[stem_name]) if stem_name in context.glyphs else None
-    if base and accent in parts.accents and (letter := _accented(base[0], (accent,))) is not None:
-        return letter + base[1:]
+    if base and accent in parts.accents:
+        end = next((n for n, c in enumerate(base) if n and not unicodedata.combining(c)), len(base))
+        return unicodedata.normalize("NFC", base[:end] + _ACCENTS[accent][2]) + base[end:]
     stem = _accented(_letter_text(parts.stem), parts.accents)
     if stem is None:
         stem = parts.stem + "".join(f"_{accent}" for accent in parts.accents)

@@ -205,6 +205,9 @@ class LatexPrinter(CallPrinter):
         if box.glyph is not None:
             glyph = box.glyph
             joins = above == r"\top" and all(set(s) == {"'"} for s in glyph.superscripts)
+            if len(glyph.superscripts) == 1 and glyph.superscripts[0].isdigit() and above.isdigit():
+                power = str(int(glyph.superscripts[0]) * int(above))  # of s^2 the square is s^4
+                return Box(assemble(Glyph(glyph.base, glyph.subscripts, (power,))), SCRIPTED, box.tall)
             if not glyph.superscripts or joins:
                 return Box(
                     assemble(Glyph(glyph.base, glyph.subscripts, (*glyph.superscripts, above))), SCRIPTED, box.tall

@@ -55,6 +55,7 @@ from kb.printing.chains import (
     scaled_chain,
     single,
     sum_over,
+    with_common_factors,
 )
 from kb.printing.factors import turned_sums
 from kb.printing.names import Names, poly_tree
@@ -147,7 +148,7 @@ class _Matrix:
         """A sum; a term that lacks axes broadcasts beside one that has them all."""
         if axes and not any(set(axes) <= free_indices(t) for t in terms):
             raise NoMatrixForm
-        return sum_of([self.term(t, axes) for t in terms])
+        return sum_of(with_common_factors([self.term(t, axes) for t in terms]))
 
     def term(self, expr: Expr, axes: Axes) -> tuple[bool, tree.Node]:
         number, rest = build.split_coefficient(expr)

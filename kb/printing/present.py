@@ -14,7 +14,8 @@ from kb.calculus.forward import Partial, jvp, partial, with_slopes
 from kb.calculus.inline import inline_smaller
 from kb.calculus.primitives import with_companions
 from kb.calculus.reverse import vjp
-from kb.calculus.shorten import Shorten
+from kb.calculus.rewrites import decided
+from kb.calculus.shorten import Shorten, positive_names
 from kb.calculus.tidy import Tidy
 from kb.index import build
 from kb.index.affine import Atom, Poly, format_poly
@@ -22,7 +23,8 @@ from kb.index.nodes import ZERO, Bind, Expr, Read, read_names, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step, are_side_by_side, is_beyond, loop_of, needed
 from kb.model import Entry
 from kb.printing.authored import authored_parts, with_authored
-from kb.printing.blocks import joined, without_aliases
+from kb.printing.blocks import joined, with_blocks, without_aliases
+from kb.printing.detours import without_detours, without_inverses
 from kb.printing.matrix import matrix_notation
 from kb.printing.names import Names, poly_tree
 from kb.printing.notation import authored, borrowed, context_for, definition_of, names_for, stated_names, with_ranges
@@ -82,7 +84,7 @@ class Presenter:
         """The expression in the words of the definition; ``whole`` without subscripts of their own."""
         if whole not in self.shorteners:
             parts = [p for p in self.written if not (whole and p.letters)]
-            self.shorteners[whole] = Shorten(Tidy(with_authored(self.program, parts)))
+            self.shorteners[whole] = Shorten(Tidy(with_authored(self.program, parts)), positive_names(self.program))
         shorten = self.shorteners[whole]
         return shorten(shorten.tidy(expr))
 
@@ -330,9 +332,10 @@ class Presenter:
                 lines.append(Line(together.targets[0], together.value))
                 continue
             lines += [self.step_line(s, names, program) for s in parts]
-        return _without_detours(lines)
+        return without_detours(without_inverses(lines, names))
 
     def step_line(self, step: AnyStep, names: Names, program: Program) -> Line:
+        step = replace(step, expr=decided(step.expr)) if isinstance(step, Step) else step
         plain = step
         blocks = joined(step)
         if blocks is not None:
@@ -364,6 +367,9 @@ class Presenter:
         defining = names_for(self.entry, self.program, program)
         before, internal = self.before(lines, defining)
         plain = context_for(self.entry, program, self.programs)
+        plain = with_blocks(
+            plain, [*(n for x in lines for n in (x.left, x.right)), *(s.value for s in before)], program
+        )
         return Presentation(
             self.entry.id,
             self.form,
@@ -426,20 +432,6 @@ class Presenter:
             if lent is not None:
                 return lent
         return tree.Step((left,), right)
-
-
-def _without_detours(lines: Sequence[Line]) -> list[Line]:
-    """``concat(B[i], i) = J`` with J as the line before has it, where nothing else speaks of J."""
-    kept: list[Line] = []
-    for n, line in enumerate(lines):
-        before = kept[-1] if kept else None
-        if isinstance(line.left, tree.Call) and before is not None and before.left == line.right:
-            said = any(tree.names(line.right) <= tree.names(other.right) for other in lines[n + 1 :])
-            if not said and before.constrained is None:
-                kept[-1] = Line(line.left, before.right)
-                continue
-        kept.append(line)
-    return kept
 
 
 def _alone(block: Step) -> Step:

@@ -55,6 +55,8 @@ __all__ = ["Context", "alike", "symbol_text", "text", "text_lines"]
 
 RELATIONS = {"==": "=", "!=": "≠", "<=": "≤", ">=": "≥", "<": "<", ">": ">"}
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻′*"
+_RAISED_DIGITS = _RAISED[:10]
+_LOWERED_DIGITS = str.maketrans(_RAISED_DIGITS, "0123456789")
 _DIGITS_BELOW = "₀₁₂₃₄₅₆₇₈₉"
 
 
@@ -219,6 +221,10 @@ class TextPrinter(TextCalls):
     def raised(self, base: Node, above: str) -> Box:
         """The base with something above right."""
         box = self.box(base)
+        own = re.fullmatch(r"(.*?)([⁰¹²³⁴-⁹]+)", box.tex) if isinstance(base, Name | Element) else None
+        if own and set(above) <= set(_RAISED_DIGITS):
+            power = int(own[2].translate(_LOWERED_DIGITS)) * int(above.translate(_LOWERED_DIGITS))
+            return Box(own[1] + str(power).translate(SUPERSCRIPT_DIGITS), SCRIPTED)
         primed = above == "ᵀ" and isinstance(base, Name) and box.tex.endswith("′")
         return Box(f"{box.tex if primed else held(box, ATOM)}{above}", SCRIPTED)
 

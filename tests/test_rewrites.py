@@ -1,0 +1,57 @@
+"""Small rules of reading, and the layouts that the last look at all formulas asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+import kb
+from kb import tree
+from kb.cli.breaking import statement_lines
+from kb.cli.terminal import columns_of
+from kb.printing.latex import latex
+from kb.printing.text import Context, text
+from kb.typed import parse
+
+CATALOGUE = kb.load_catalogue()
+
+
+def derived(formula: str, symbols: str, wrt: str, form: str = "partial") -> str:
+    equation = parse(formula, symbols, CATALOGUE)
+    made = {"partial": equation.derivative, "vjp": lambda s: equation.vjp([s]), "hessian": equation.hessian}[form](wrt)
+    return made.text()
+
+
+@pytest.mark.parametrize(
+    ("formula", "symbols", "wrt", "shown"),
+    [
+        ("a*erf(x/sqrt(2))", "x a", "a", "erf(x/√2)"),
+        ("erf(x/sqrt(2))", "x", "x", "√(2·π)"),
+        ("a*log(1/sqrt(2*pi*v))", "a v:positive", "a", "−1/2·log(2·π·v)"),
+    ],
+)
+def test_roots_and_logarithms_read_as_people_write_them(formula: str, symbols: str, wrt: str, shown: str) -> None:
+    found = derived(formula, symbols, wrt)
+    assert shown in found and "√π·√" not in found
+
+
+def test_matrix_products_that_begin_alike_are_one() -> None:
+    assert "X (Ḡ + Ḡᵀ)" in CATALOGUE["normal_equation"].vjp(["X"]).text()
+
+
+def test_a_condition_on_an_index_of_two_values_names_the_other_value() -> None:
+    found = CATALOGUE["inverse_2x2"].vjp(["a", "b", "c", "d"]).text()
+    assert "if" not in found and "≠" not in found and "M̄₁₁" in found
+
+
+def test_the_square_of_a_square_is_a_fourth_power() -> None:
+    node = tree.Power(tree.Name("v"), tree.Number("2"))
+    context = Context(glyphs={"v": r"\sigma^2"})
+    assert text(node, context) == "σ⁴"
+    assert latex(node, context) == r"\sigma^4"
+
+
+def test_lines_fit_and_remarks_go_below() -> None:
+    line = "  z̄ = " + " + ".join(f"a_{n}·b_{n}" for n in range(30)) + "    because Σ_c y[c] = 1"
+    lines = statement_lines(line, 60)
+    assert len(lines) > 3 and all(columns_of(part) <= 60 for part in lines)
+    assert lines[-1].strip() == "because Σ_c y[c] = 1"
