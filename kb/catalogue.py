@@ -106,7 +106,8 @@ def check_files(files: Sequence[StrPath]) -> tuple[Records | None, list[Fault]]:
     found: list[Fault] = []
     for entry_id in records.selected:
         if entry_id not in records.broken:
-            found += [place(records, entry_id, fault) for fault in semantic_faults(programs, entry_id)]
+            own = semantic_faults(programs, entry_id, thorough=bool(files))
+            found += [place(records, entry_id, fault) for fault in own]
         if len(found) > MAX_FAULTS:
             found[MAX_FAULTS:] = [
                 Fault("there are more faults after these; mend these first", location=found[-1].location)

@@ -9,7 +9,7 @@ import pytest
 
 import kb
 from kb import interpreter, tree
-from kb.calculus.claims import ClaimForm, claim_faults, elaborate_claim, prove, proven_form
+from kb.calculus.claims import ClaimForm, elaborate_claim, prove, proven_form
 from kb.calculus.evaluate import Evaluation, elements
 from kb.catalogue import Catalogue
 from kb.errors import LanguageError
@@ -18,6 +18,7 @@ from kb.index.nodes import Integral, walk
 from kb.index.program import Step
 from kb.model import Entry, NamedClaim, Symbol
 from kb.programs import Programs
+from kb.validation import semantic_faults
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_what_is_wrong_is_said(catalogue: Catalogue, entry_id: str, text: str, m
 def test_the_derivative_of_a_jump_is_refused(catalogue: Catalogue) -> None:
     entry = entry_of("y = 1 if z > 0 else 0", Symbol("z"), Symbol("y", role="output"), claims=("d(y, z) == 0",))
     programs = programs_with(catalogue, entry)
-    (fault,) = claim_faults(programs.elaborated("own"), programs, programs.entries)
+    (fault,) = semantic_faults(programs, "own", thorough=True)
     assert "does not exist" in fault.message
     assert fault.field == "claims.c0.formula"
 
@@ -98,7 +99,7 @@ def test_identical_sides_are_a_fault(catalogue: Catalogue) -> None:
     for text, count in cases.items():
         entry = entry_of("y = x*x", x, y, kind="identity", claims=(text,))
         programs = programs_with(catalogue, entry)
-        assert len(claim_faults(programs.elaborated("own"), programs, programs.entries)) == count, text
+        assert len(semantic_faults(programs, "own", thorough=True)) == count, text
 
 
 def test_routes_that_cancel_only_between_steps_are_two(catalogue: Catalogue) -> None:
@@ -107,13 +108,13 @@ def test_routes_that_cancel_only_between_steps_are_two(catalogue: Catalogue) -> 
     for text, count in {"y[i,j] == p[i,j]": 0, "y[i,j] == r[i,j]*q[i]": 1, "q[i] == sum(p[i,k], k)": 1}.items():
         entry = entry_of(steps, *symbols, kind="identity", claims=(text,))
         programs = programs_with(catalogue, entry)
-        assert len(claim_faults(programs.elaborated("own"), programs, programs.entries)) == count, text
+        assert len(semantic_faults(programs, "own", thorough=True)) == count, text
 
 
 def test_shipped_claims_are_well_formed(catalogue: Catalogue) -> None:
     programs = catalogue.programs
     for entry_id in catalogue:
-        assert claim_faults(programs.elaborated(entry_id), programs, programs.entries) == [], entry_id
+        assert semantic_faults(programs, entry_id, thorough=True) == [], entry_id
 
 
 # --- derivatives inside formulas --------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 from kb import tree
 from kb.calculus.hook import derive as derive_symbolically
 from kb.calculus.normal import Normal
-from kb.errors import EqkbError, Fault, LanguageError
+from kb.errors import LanguageError
 from kb.index import build
 from kb.index.affine import Index, Poly
 from kb.index.binders import infer_ranges
@@ -18,7 +18,7 @@ from kb.index.entries import Elaborated, ProgramOf
 from kb.index.expressions import Derive, Expressions
 from kb.index.nodes import Expr, Node, Read, same
 from kb.index.program import Program, Step
-from kb.index.scope import Array, Poisoned, Scope, show
+from kb.index.scope import Array, Scope, show
 from kb.model import Entry
 from kb.parser import check_name, parse_statement
 from kb.vocabulary import BINDERS, CONSTANTS
@@ -55,20 +55,15 @@ def elaborate_claim(
     claim = parse_statement(text)
     if not isinstance(claim, tree.Claim):
         raise LanguageError("a claim is 'left == right', 'left >= right' or 'left <= right', not a step")
-    scope = _copy(elaborated.scope)
-    expressions = Expressions(scope, Calls(programs, entries, elaborated.entry.id), derive)
-    indices = {n.id: Index(check_name(n.id, n.at, "index")) for n in _free_names(claim, scope)}
-    infer_ranges(expressions, indices, [claim.left, claim.right])
-    _ranges_of_affine_reads(expressions, indices, claim)
+    expressions = after_last_step(elaborated, programs, entries, derive)
+    scope = expressions.scope
+    indices = implicit_indices(expressions, claim)
     with scope.binding(indices):
-        left, right = expressions.array(claim.left), expressions.array(claim.right)
+        left, right = sides_of(expressions, claim)
         shape = expressions.broadcast(left.shape, right.shape, claim.right)
         axes = tuple(Index(n, s) for n, s in zip(scope.free_names(len(shape)), shape, strict=True))
         sides = [_element(side, axes) for side in (left, right)]
-        for name, index in indices.items():
-            if index.size is None:
-                raise LanguageError(f"the range of index {name!r} cannot be inferred; read it bare, as in x[{name}]")
-        scope.settle()
+        settle(scope, indices)
     program = Program(
         scope.tensors,
         tuple(scope.steps),
@@ -80,24 +75,39 @@ def elaborate_claim(
     return ClaimForm((*indices.values(), *axes), sides[0], sides[1], claim.relation, program, claim)
 
 
-def claim_faults(elaborated: Elaborated, programs: ProgramOf, entries: Iterable[str] = ()) -> list[Fault]:
-    """What is wrong with the claims of an entry that is otherwise well formed."""
-    faults: list[Fault] = []
-    if elaborated.program is None:
-        return faults
-    for named in elaborated.entry.claims:
-        try:
-            form = elaborate_claim(elaborated, named.text, programs, entries)
-            if is_trivial(form, elaborated.entry.kind == "identity"):
-                raise LanguageError(
-                    "the two sides are identical, so the claim says nothing; compute them by different routes"
-                )
-        except Poisoned:
-            continue
-        except EqkbError as error:
-            start = error.start if isinstance(error, LanguageError) else 0
-            faults.append(Fault(str(error), f"claims.{named.name}.formula", start))
-    return faults
+def after_last_step(
+    elaborated: Elaborated, programs: ProgramOf, entries: Iterable[str] = (), derive: Derive = derive_symbolically
+) -> Expressions:
+    """An elaborator in a copy of an entry's scope, as its claims and conditions see it."""
+    return Expressions(_copy(elaborated.scope), Calls(programs, entries, elaborated.entry.id), derive)
+
+
+def implicit_indices(expressions: Expressions, node: tree.Node) -> dict[str, Index]:
+    """The free indices of a claim or condition: names in subscripts or deltas that nothing else gives a meaning.
+
+    Their ranges come from what they read, if they can be inferred.
+    """
+    indices = {n.id: Index(check_name(n.id, n.at, "index")) for n in _free_names(node, expressions.scope)}
+    infer_ranges(expressions, indices, [node])
+    _ranges_of_affine_reads(expressions, indices, node)
+    return indices
+
+
+def sides_of(expressions: Expressions, claim: tree.Claim) -> tuple[Array, Array]:
+    """Both sides of a claim. Raises LanguageError where they cannot be compared."""
+    left, right = expressions.array(claim.left), expressions.array(claim.right)
+    expressions.broadcast(left.shape, right.shape, claim.right)
+    if left.rank and right.rank and left.shape != right.shape:
+        raise LanguageError("both sides of a claim have the same shape, or one is a number", claim.at)
+    return left, right
+
+
+def settle(scope: Scope, indices: dict[str, Index]) -> None:
+    """Every implicit index has a range, and every read stays inside. Raises LanguageError."""
+    for name, index in indices.items():
+        if index.size is None:
+            raise LanguageError(f"the range of index {name!r} cannot be inferred; read it bare, as in x[{name}]")
+    scope.settle()
 
 
 def is_trivial(form: ClaimForm, identity: bool = False) -> bool:
@@ -185,7 +195,7 @@ def _copy(scope: Scope) -> Scope:
 # --- free indices --------------------------------------------------------------------------------
 
 
-def _free_names(claim: tree.Claim, scope: Scope) -> list[tree.Name]:
+def _free_names(claim: tree.Node, scope: Scope) -> list[tree.Name]:
     """The names that mean nothing yet and are bound by nothing, each once, that are used as indices."""
     found: dict[str, tree.Name] = {}
     subscripts = _subscripts(claim)
@@ -209,7 +219,7 @@ def _is_visible(scope: Scope, name: str) -> bool:
     return any(name in known for known in (scope.declared, scope.current, scope.dimensions, scope.variables))
 
 
-def _subscripts(claim: tree.Claim) -> set[str]:
+def _subscripts(claim: tree.Node) -> set[str]:
     """Names in subscripts and in deltas; any other unknown name is a mistake, not an index."""
     found: set[str] = set()
     for node in tree.walk(claim):
@@ -230,7 +240,7 @@ def _bound_by(node: tree.Call, scope: Scope) -> frozenset[str]:
     return frozenset()
 
 
-def _ranges_of_affine_reads(expressions: Expressions, indices: dict[str, Index], claim: tree.Claim) -> None:
+def _ranges_of_affine_reads(expressions: Expressions, indices: dict[str, Index], claim: tree.Node) -> None:
     """An index that is read only as in ``PE[2*i + 1]`` takes as many values as all such reads allow."""
     for name, index in indices.items():
         if index.size is not None:
@@ -241,7 +251,7 @@ def _ranges_of_affine_reads(expressions: Expressions, indices: dict[str, Index],
             index.size = _least(expressions.scope, name, candidates)
 
 
-def _affine_bounds(expressions: Expressions, index: Index, claim: tree.Claim) -> Iterable[Poly]:
+def _affine_bounds(expressions: Expressions, index: Index, claim: tree.Node) -> Iterable[Poly]:
     scope = expressions.scope
     for node in tree.walk(claim):
         if not (isinstance(node, tree.Element) and isinstance(node.base, tree.Name) and node.base.id in scope.current):
