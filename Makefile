@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 ORACLES := .venv-oracles
+# One process for each processor; each keeps to neighbouring tests, which share what they derive.
+PARALLEL := -n auto --maxprocesses 8 --dist worksteal
 PIP := -m pip --disable-pip-version-check --quiet install
 
 .DEFAULT_GOAL := build
@@ -12,7 +14,7 @@ build: $(VENV)/.stamp-run  ## turn equations.yaml into docs, cheat sheet, code a
 	$(VENV)/bin/eqkb build -o build
 
 test: lint  ## the tests: no root, no TeX, no PyTorch needed
-	$(VENV)/bin/python -m pytest -m "not slow"
+	$(VENV)/bin/python -m pytest $(PARALLEL) -m "not slow"
 
 lint: $(VENV)/.stamp-dev  ## style, types and the direction of imports
 	$(VENV)/bin/ruff check .
@@ -29,7 +31,7 @@ oracles: $(ORACLES)/.stamp  ## make the oracle values anew with PyTorch, JAX, Sc
 	PYTHONPATH=. $(ORACLES)/bin/python tests/oracles/make.py --check
 
 slow: $(VENV)/.stamp-dev tex
-	$(VENV)/bin/python -m pytest -m slow
+	$(VENV)/bin/python -m pytest $(PARALLEL) -m slow
 
 bench: $(VENV)/.stamp-dev  ## speed and peak memory, as ratios
 	$(VENV)/bin/python benchmarks/run.py

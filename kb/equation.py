@@ -190,10 +190,20 @@ class Equation:
 
     def code(self, backward: bool = False) -> str:
         """A Python module that defines the function and, with ``backward``, its backward pass."""
-        from kb.lowering import function_source
+        return self.source_of("backward", self.differentiable) if backward else self.source_of("value", ())
 
-        wrt = self.differentiable if backward else ()
-        return function_source(self.entry, self.program, "backward" if backward else "value", wrt)
+    def source_of(self, form: str, wrt: tuple[str, ...]) -> str:
+        """The module of one of the forms of ``kb.lowering``; it is made once, as many calls of ``lambdify`` need it."""
+        made = self._sources.get((form, wrt))
+        if made is None:
+            from kb.lowering import function_source
+
+            made = self._sources[form, wrt] = function_source(self.entry, self.program, form, wrt)
+        return made
+
+    @cached_property
+    def _sources(self) -> dict[tuple[str, tuple[str, ...]], str]:
+        return {}
 
     def lambdify(self) -> Callable[..., Any]:
         """The function that ``code`` prints, compiled."""
@@ -356,10 +366,8 @@ class Derivative:
 
     def code(self) -> str:
         """A Python module that computes it."""
-        from kb.lowering import function_source
-
         form = {"partial": "jacobian", "vjp": "backward"}.get(self.form, self.form)
-        return function_source(self.equation.entry, self.equation.program, form, self.wrt)
+        return self.equation.source_of(form, self.wrt)
 
     def lambdify(self) -> Callable[..., Any]:
         """The function that ``code`` prints, compiled."""

@@ -6,6 +6,7 @@ code, and differences of that code.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,13 +21,14 @@ from kb.equation import Equation, Source
 from kb.errors import Fault
 from kb.evidence.spectra import Spectra
 from kb.index.affine import Poly
-from kb.lowering import compile_source, function_source
+from kb.lowering import compile_source
 from kb.model import Entry, Symbol
 from kb.programs import Programs
 from kb.typed import parse_symbols
 
 Array = Any
 Arguments = dict[str, Any]
+ALL = sys.maxsize
 
 
 @cache
@@ -131,7 +133,7 @@ class Forms:
     def __post_init__(self) -> None:
         self.real = self.eq.differentiable
         self.value = self.eq.lambdify()
-        self.text = function_source(self.eq.entry, self.eq.program, "backward", self.real)
+        self.text = self.eq.source_of("backward", self.real)
         self.pull = compile_source(self.text, f"{self.eq.id}_vjp")
         names = {n: self.sizes[n] for n in self.eq.program.dimensions if f", {n}" in self.keywords}
         self.given = {**self.given, **names}
@@ -182,8 +184,11 @@ def random_like(value: Any, rng: np.random.Generator) -> Array:
     return rng.uniform(-1, 1, np.shape(value))
 
 
-def disagreements(eq: Equation, sizes: Mapping[str, int], seed: int = 0, *, second: bool = True) -> dict[str, float]:
-    """How far the forms are from each other: value, vjp, jvp, jacobian, hessian, batches, arguments changed."""
+def disagreements(eq: Equation, sizes: Mapping[str, int], seed: int = 0, *, second: int = ALL) -> dict[str, float]:
+    """How far the forms are from each other: value, vjp, jvp, jacobian, hessian, batches, arguments changed.
+
+    ``second`` is the number of symbols, from the first, of which the Hessians are compared.
+    """
     rng = np.random.default_rng(seed + 1)
     forms = Forms(eq, draw(eq, sizes, seed), sizes)
     copies = {name: np.array(v, copy=True) for name, v in forms.given.items()}
@@ -221,9 +226,9 @@ def _first_order(forms: Forms, base: tuple[Any, ...], rng: np.random.Generator) 
     return {"vjp": vjp_error, "jvp": jvp_error}
 
 
-def _jacobians(forms: Forms, base: tuple[Any, ...], rng: np.random.Generator, second: bool) -> dict[str, float]:
+def _jacobians(forms: Forms, base: tuple[Any, ...], rng: np.random.Generator, second: int) -> dict[str, float]:
     first_error, second_error = 0.0, 0.0
-    for name in forms.real:
+    for place, name in enumerate(forms.real):
         value = np.asarray(forms.given[name])
         tangent = random_like(value, rng)
         jacobian = forms.eq.jacobian(name).lambdify()
@@ -236,7 +241,7 @@ def _jacobians(forms: Forms, base: tuple[Any, ...], rng: np.random.Generator, se
             if np.shape(j) != np.shape(o) + value.shape:
                 return {"jacobian": float("inf")}
             first_error = max(first_error, error(np.tensordot(j, tangent, tangent.ndim), s))
-        if not second:
+        if place >= second:
             continue
         slopes = difference(lambda t, j=jacobian: moved(t, j))  # type: ignore[misc]
         for h, o, s in zip(tuple_of(forms.eq.hessian(name).lambdify()(**forms.given)), base, slopes, strict=True):
@@ -294,7 +299,7 @@ def _batch(forms: Forms, chosen: Sequence[str], lead: tuple[int, ...], rng: np.r
 TOLERANCES = {"value": 1e-10, "vjp": 1e-6, "jvp": 1e-6, "jacobian": 1e-6, "hessian": 1e-5, "batch": 1e-10}
 
 
-def assert_agree(eq: Equation, sizes: Mapping[str, int], seed: int = 0, *, second: bool = True) -> None:
+def assert_agree(eq: Equation, sizes: Mapping[str, int], seed: int = 0, *, second: int = ALL) -> None:
     """All forms agree, at the given sizes and where every dimension is 1."""
     found = disagreements(eq, sizes, seed, second=second)
     bad = {kind: size for kind, size in found.items() if not size < TOLERANCES.get(kind, 1e-10)}

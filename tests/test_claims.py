@@ -6,8 +6,8 @@ from pathlib import Path
 
 import mpmath
 import pytest
+from agreement import shipped
 
-import kb
 from kb import interpreter, tree
 from kb.calculus.claims import ClaimForm, elaborate_claim, prove, proven_form
 from kb.calculus.evaluate import Evaluation, elements
@@ -23,7 +23,8 @@ from kb.validation import semantic_faults
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
-    return kb.load_catalogue()
+    found: Catalogue = shipped()
+    return found
 
 
 def form_of(catalogue: Catalogue, entry_id: str, text: str) -> ClaimForm:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -9,10 +10,12 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -344,6 +347,16 @@ def test_an_interrupt_is_130(capsys: pytest.CaptureFixture[str], monkeypatch: py
     assert run(capsys, "list")[0] == 130
 
 
+def wait_until_read(pipe: IO[str]) -> None:
+    """Wait until the other process has taken all that was written."""
+    left = array("i", [1])
+    deadline = time.monotonic() + 60
+    while left[0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+        fcntl.ioctl(pipe, termios.FIONREAD, left)
+
+
 def test_a_signal_interrupts_without_a_traceback() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "kb", "diff", "--expr", "-", "--symbols", "x", "--wrt", "x"],
@@ -352,8 +365,13 @@ def test_a_signal_interrupts_without_a_traceback() -> None:
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        # A command that a shell starts in the background ignores the signal, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    time.sleep(1.0)
+    assert process.stdin is not None
+    process.stdin.write("x")
+    process.stdin.flush()
+    wait_until_read(process.stdin)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130

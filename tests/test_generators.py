@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import agreement
 import numpy as np
 import pytest
 import yaml
@@ -32,7 +33,8 @@ GOLDEN = Path(__file__).parent / "golden"
 
 @pytest.fixture(scope="module")
 def shipped() -> Catalogue:
-    return load_catalogue()
+    found: Catalogue = agreement.shipped()
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -324,7 +326,7 @@ def load(source: str, name: str, folder: Path) -> Any:
     return module
 
 
-@pytest.mark.parametrize("entry_id", list(load_catalogue()))
+@pytest.mark.parametrize("entry_id", list(agreement.shipped()))
 def test_every_module_can_be_imported_by_itself(shipped: Catalogue, entry_id: str, tmp_path: Path) -> None:
     view = views(shipped, [entry_id])[0]
     source = code.module(view)

@@ -17,8 +17,9 @@ import pytest
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from agreement import shipped
+
 from generators.views import EntryView, Formula, views
-from kb import load_catalogue
 
 GOLDEN = Path(__file__).parent / "golden"
 FORMATS = {"latex": "tex", "text": "txt"}
@@ -26,8 +27,7 @@ FORMATS = {"latex": "tex", "text": "txt"}
 
 @cache
 def entries() -> dict[str, EntryView]:
-    catalogue = load_catalogue()
-    return {view.id: view for view in views(catalogue, list(catalogue))}
+    return {view.id: view for view in views(shipped(), list(shipped()))}
 
 
 def formulas(view: EntryView) -> Iterator[tuple[str, Formula]]:

@@ -756,10 +756,10 @@ def test_errors_are_language_errors_with_a_reason(text: str, message: str) -> No
     hollow = entry("hollow", ["x", "-> y"], "z = x")
     abstract = symbol("f", kind="function", arguments=("x",))
     e = entry("wrong", ["x[n]", abstract, "-> y[m]", "-> later"], f"r = {text}", "later = 1")
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(LanguageError, match=message):
         run(e, {**CATALOGUE, "circle": circle, "hollow": hollow}.__getitem__, {"x": [1, 2, 3]}, {})
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_shapes_that_do_not_fit() -> None:
@@ -798,6 +798,6 @@ def test_a_convolution_takes_milliseconds() -> None:
 
 
 def _timed(action: Callable[[], object]) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     action()
-    return time.perf_counter() - started
+    return time.process_time() - started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import mpmath
@@ -48,9 +49,9 @@ def conditions(nodes: st.SearchStrategy[tree.Node]) -> st.SearchStrategy[tree.No
     )
 
 
-@st.composite
-def larger(draw: st.DrawFn, nodes: st.SearchStrategy[tree.Node]) -> tree.Node:
-    forms = (
+@cache
+def forms(nodes: st.SearchStrategy[tree.Node]) -> tuple[st.SearchStrategy[tree.Node], ...]:
+    return (
         chains(nodes),
         st.builds(tree.Negative, nodes),
         st.builds(tree.Power, nodes, nodes),
@@ -62,7 +63,12 @@ def larger(draw: st.DrawFn, nodes: st.SearchStrategy[tree.Node]) -> tree.Node:
         st.builds(tree.Cases, nodes, conditions(nodes), nodes),
         st.builds(tree.Array, several(nodes)),
     )
-    return draw(forms[draw(st.integers(0, len(forms) - 1))])
+
+
+@st.composite
+def larger(draw: st.DrawFn, nodes: st.SearchStrategy[tree.Node]) -> tree.Node:
+    """One of the forms; not ``one_of``, whose description of itself grows with every level."""
+    return draw(draw(st.sampled_from(forms(nodes))))
 
 
 trees = st.recursive(leaves, larger, max_leaves=25)

@@ -12,6 +12,7 @@ import mpmath
 import numpy as np
 import pytest
 from agreement import assert_agree, equation, of_entry, output
+from selection import sampled
 from test_calculus import assert_derivatives
 
 import kb
@@ -58,10 +59,10 @@ def test_derivatives_are_those_of_differences(define: str, symbols: str) -> None
         assert_derivatives(kb.parse(define, symbols), {"n": 1, "m": 1})
 
 
-@pytest.mark.parametrize(("define", "symbols"), COMPOSITIONS, ids=NAMES)
+@pytest.mark.parametrize(("define", "symbols"), sampled(COMPOSITIONS, 2), ids=NAMES)
 def test_all_forms_of_the_code_agree(define: str, symbols: str) -> None:
     assert_agree(kb.parse(define, symbols), {"n": 3, "m": 4})
-    assert_agree(kb.parse(define, symbols), {"n": 1, "m": 1}, second=False)
+    assert_agree(kb.parse(define, symbols), {"n": 1, "m": 1}, second=0)
 
 
 # --- values and conventions -----------------------------------------------------------------------

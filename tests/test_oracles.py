@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-import kb
+from agreement import shipped
 
 Case = dict[str, Any]
 CASES: list[Case] = json.loads((Path(__file__).parent / "oracles" / "values.json").read_text(encoding="utf-8"))["cases"]
@@ -37,14 +36,9 @@ def _parameters(key: str) -> list[Any]:
 
 
 @cache
-def _catalogue() -> Any:
-    return kb.load_catalogue()
-
-
-@cache
 def _compiled(entry: str, form: str, *arguments: str) -> Callable[..., Any]:
     """The function of a form, made once for all cases of an entry."""
-    equation = _catalogue()[entry]
+    equation = shipped()[entry]
     lowered = equation if form == "value" else getattr(equation, form)(*arguments)
     function: Callable[..., Any] = lowered.lambdify()
     return function

@@ -215,9 +215,9 @@ NESTS = ["exp(@)", "(@)//2", "(@ @ y).T", "(@)/2", "log(@)", "-(@*y)", "sum(@, i
 def test_deep_formulas_are_quick_or_refused(nest: str) -> None:
     before, after = nest.split("@", 1)
     formula = parse_expression(before * 45 + "x" + after * 45)
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         assert latex(formula, CONTEXT)
     except LanguageError as error:
         assert "too deeply" in str(error)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

@@ -151,19 +151,19 @@ def test_a_file_with_faults_is_not_kept(write: Write, cache: Path) -> None:
 
 def test_a_file_of_nothing_but_faults_is_answered_quickly(write: Write) -> None:
     path = write(*[f"a{i}: {{nmae: 1, symbls: {'x' * 50}, defin: [], topcs: {{}}}}\n" for i in range(12_000)])
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(CatalogueError) as caught:
         read_file(path)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert len(caught.value.faults) == kb.records.MAX_FAULTS + 1
     assert "more faults" in caught.value.faults[-1].message
 
 
 def test_wrong_related_ids_are_answered_quickly(write: Write, shipped: Path) -> None:
     path = write(*[entry(f"entry_number_{i}", related=f"[entry_namber_{i}]") for i in range(2_000)])
-    start = time.perf_counter()
+    start = time.process_time()
     _, faults = structural_faults([path], shipped)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert len(faults) == kb.records.MAX_FAULTS
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import mpmath
 import pytest
+from agreement import shipped
 
-import kb
 from kb.calculus.evaluate import elements
 from kb.catalogue import Catalogue
 from kb.evidence.sampling import MARGIN, NoSample, Point, Sampler, holds
@@ -23,7 +23,8 @@ OUT = Symbol("out", role="output")
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
-    return kb.load_catalogue()
+    found: Catalogue = shipped()
+    return found
 
 
 def sampler_of(entry: Entry, others: Mapping[str, Entry] | None = None, seed: int = 0) -> Sampler:

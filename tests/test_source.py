@@ -115,9 +115,9 @@ HOSTILE = {
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name != "size"])
 def test_hostile_text_is_refused_quickly(name: str) -> None:
     content, words = HOSTILE[name]
-    start = time.perf_counter()
+    start = time.process_time()
     assert words in refusal(content)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
