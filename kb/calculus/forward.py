@@ -226,22 +226,30 @@ class _Partial:
         free, target, _ = self.of(step)
         inner = build.freshen(self.step(step, free))
         own = tuple(i.fresh() for i in free)
-        moved = {i: Poly.of(o) for i, o in zip(free, own, strict=True)}
-        inner = build.substitute(inner, moved)
-        places = [p.replace(dict(moved)) for p in target]
-        bound, conditions, coefficient = list(c.bound), list(c.conditions), c.coefficient
+        places = [p.replace({i: Poly.of(o) for i, o in zip(free, own, strict=True)}) for p in target]
+        facts = self.program.facts
         renamed: dict[Index, Poly] = {}
-        equations: list[Condition] = []
+        narrowed: dict[Index, Poly] = {}
+        conditions: list[Condition] = list(c.conditions)
         for asked, place in zip(c.index, places, strict=True):
-            index = asked.index
-            if index is not None and index in bound and index not in renamed:
+            index, free_index = asked.index, place.index
+            if index is None or index not in c.bound or index in renamed or index in narrowed.values():
+                conditions.append(build.compare("==", build.val(place), build.val(asked)))
+            elif facts.within(place, index.extent):
                 renamed[index] = place
+            elif free_index is not None and free_index not in narrowed and facts.within(asked, free_index.extent):
+                narrowed[free_index] = asked  # fewer elements are read than are defined
             else:
-                equations.append(build.compare("==", build.val(place), build.val(asked)))
-        bound = [i for i in bound if i not in renamed]
-        factor = build.substitute(build.mul(coefficient, inner), renamed)
-        moved_conditions = [build.substitute(k, renamed) for k in (*conditions, *equations)]
-        return build.bind("sum", (*bound, *own), moved_conditions, factor)
+                renamed[index] = place
+                conditions += [
+                    build.compare("<=", ZERO, build.val(place)),
+                    build.compare("<", build.val(place), build.val(index.extent)),
+                ]
+        moved = {i: narrowed.get(o, Poly.of(o)) for i, o in zip(free, own, strict=True)}
+        mapping = {**renamed, **narrowed}
+        factor = build.substitute(build.mul(c.coefficient, build.substitute(inner, moved)), renamed)
+        bound = [i for i in (*c.bound, *own) if i not in mapping]
+        return build.bind("sum", bound, [build.substitute(k, mapping) for k in conditions], factor)
 
 
 def gradient_as_program(program: Program, steps: tuple[AnyStep, ...], name: str, shape: tuple[Poly, ...]) -> Program:
