@@ -68,13 +68,21 @@ _FUNCTIONS = {
 class Evaluation:
     """Values of symbols and steps; arrays are dictionaries from index tuples to numbers.
 
-    ``sizes`` holds dimensions and integer symbols.
+    ``sizes`` holds dimensions and integer symbols. ``stops`` freezes ``stop``: an evaluation fills an empty
+    dictionary, later ones of the same program use what they find there.
     """
 
-    def __init__(self, program: Program, values: Mapping[str, Elements], sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        values: Mapping[str, Elements],
+        sizes: Mapping[str, int],
+        stops: dict[Any, Element] | None = None,
+    ) -> None:
         self.program = program
         self.values: dict[str, Elements] = dict(values)
         self.sizes = sizes
+        self.stops = stops
         self.variables: dict[Variable, Element] = {}
         self.applied_before: dict[Any, Elements] = {}
 
@@ -171,13 +179,22 @@ class Evaluation:
                 return _FUNCTIONS[name](self.value(arg, place))
             case Test(condition=condition):
                 return mpmath.mpf(self.holds(condition, place))
-            case Stop(arg=arg):
-                return self.value(arg, place)
+            case Stop():
+                return self.stopped(expr, place)
             case Apply() | Integral():
                 return self.calculus(expr, place)
             case ApplyArray(index=index):
                 return self.of_arrays(expr, place)[tuple(self.number(p, place) for p in index)]
         return self.selection(expr, place)
+
+    def stopped(self, expr: Stop, place: Place) -> Element:
+        """The value, kept where values are frozen."""
+        if self.stops is None:
+            return self.value(expr.arg, place)
+        key = (id(expr), *((id(i), at) for i, at in place.items()))
+        if key not in self.stops:
+            self.stops[key] = self.value(expr.arg, place)
+        return self.stops[key]
 
     def selection(self, expr: Expr, place: Place) -> Element:
         match expr:

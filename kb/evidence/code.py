@@ -356,13 +356,13 @@ def _some_rows(outputs: Places, generator: random.Random, count: int) -> Rows:
     return [(public, at) for public, found in chosen.items() for at in found]
 
 
-def _rows(subject: Subject, point: Point, rows: Rows) -> dict[str, Places]:
+def _rows(subject: Subject, point: Point, rows: Rows, stops: dict[Any, Any] | None = None) -> dict[str, Places]:
     """Rows of the Jacobians by all symbols: symbol, then output, then the places of output and symbol."""
     names = subject.differentiable[0]
     wanted: dict[str, Places] = {name: {} for name in names}
     for public, row in rows:
         cotangent: Places = {p: {row: mpmath.mpf(1)} if p == public else {} for p, _ in subject.outputs}
-        found = _complete(subject, gradients(subject, point, cotangent), point)
+        found = _complete(subject, gradients(subject, point, cotangent, stops), point)
         for name in names:
             part = wanted[name].setdefault(public, {})
             part.update({(*row, *at): x for at, x in found[name].items()})
@@ -408,14 +408,17 @@ def _hessians(subject: Subject, codes: Codes, names: Sequence[str]) -> Tally:
 
 
 def _second(subject: Subject, point: Point, rows: Rows, name: str, columns: Sequence[tuple[int, ...]]) -> Places:
-    """Rows of the Jacobian, differenced by some elements of the symbol."""
+    """Rows of the Jacobian, differenced by some elements of the symbol; what stop() holds stays."""
     wanted: Places = {public: {} for public, _ in rows}
+    stops: dict[Any, Any] | None = {} if subject.has_stops else None
     for column in columns:
         with mpmath.workdps(2 * DIGITS):
             sides = []
+            if stops == {}:
+                _rows(subject, point, rows, stops)
             for step in (WIDTH, -WIDTH, WIDTH / 2, -WIDTH / 2):
                 values = {**point.values, name: moved(point.values[name], {column: mpmath.mpf(1)}, step)}
-                sides.append(_rows(subject, Point(values, point.sizes), rows)[name])
+                sides.append(_rows(subject, Point(values, point.sizes), rows, stops)[name])
             for public, array in sides[0].items():
                 for at, value in array.items():
                     wide = (value - sides[1][public][at]) / (2 * WIDTH)

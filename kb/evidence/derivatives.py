@@ -203,11 +203,11 @@ def _along(
     assert backward.gradients.keys() >= direction.keys()
 
 
-def gradients(subject: Subject, point: Point, cotangent: Places) -> Places:
+def gradients(subject: Subject, point: Point, cotangent: Places, stops: dict[Any, Any] | None = None) -> Places:
     """What the VJP gives for a cotangent; symbols that nothing depends on are left out."""
     backward = subject.backward
     given = {backward.cotangents[public]: array for public, array in cotangent.items()}
-    values = subject.evaluate(backward.program, point, given)
+    values = subject.evaluate(backward.program, point, given, stops)
     return {name: values[held] for name, held in backward.gradients.items() if held is not None}
 
 

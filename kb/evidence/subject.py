@@ -19,7 +19,7 @@ from kb.calculus.reverse import Backward, vjp
 from kb.errors import NotDifferentiable
 from kb.evidence.sampling import Point, Sampler, Sizes
 from kb.index.entries import Elaborated, elaborate
-from kb.index.nodes import Bind, Compare, Expr, Integral, Pick, children, read_names, walk
+from kb.index.nodes import Bind, Compare, Expr, Integral, Pick, Stop, children, read_names, walk
 from kb.index.program import ArrayInstance, ArrayStep, Program, Step
 from kb.model import Entry
 from kb.vocabulary import DOMAINS
@@ -115,13 +115,22 @@ class Subject:
     @cached_property
     def has_integrals(self) -> bool:
         """Whether values take quadrature, which is slow and has fewer digits."""
+        return self._has(Integral)
+
+    @cached_property
+    def has_stops(self) -> bool:
+        """Whether something is held while derivatives are taken."""
+        return self._has(Stop)
+
+    def _has(self, kind: type[Expr]) -> bool:
+        """Whether an expression of a kind stands in a step or in an instance."""
         bodies = [s.expr for s in self.program.steps if isinstance(s, Step)]
         for instance in self.program.instances.values():
             if isinstance(instance, ArrayInstance):
                 bodies += [s.expr for s in instance.program.steps if isinstance(s, Step)]
             else:
                 bodies.append(instance.body)
-        return any(isinstance(n, Integral) for body in bodies for n in walk(body))
+        return any(isinstance(n, kind) for body in bodies for n in walk(body))
 
     # --- values ---------------------------------------------------------------------------------
 
@@ -131,14 +140,26 @@ class Subject:
         run = interpreter.run(self.entry, self.lookup, point.values, sizes, precision=precision, stops=stops)
         return {public: elements(run[public].to_nested()) for public, _ in self.outputs}
 
-    def evaluate(self, program: Program, point: Point, more: Mapping[str, Elements] | None = None) -> Places:
+    def evaluate(
+        self,
+        program: Program,
+        point: Point,
+        more: Mapping[str, Elements] | None = None,
+        stops: dict[Any, Any] | None = None,
+    ) -> Places:
         """The values of all names of a program in index form, at the working precision."""
-        return self.evaluation(program, point, more).run()
+        return self.evaluation(program, point, more, stops).run()
 
-    def evaluation(self, program: Program, point: Point, more: Mapping[str, Elements] | None = None) -> Evaluation:
+    def evaluation(
+        self,
+        program: Program,
+        point: Point,
+        more: Mapping[str, Elements] | None = None,
+        stops: dict[Any, Any] | None = None,
+    ) -> Evaluation:
         """An evaluation that has not run yet."""
         given = {n: elements(v) for n, v in point.values.items() if n not in point.sizes}
-        return Evaluation(program, {**given, **(more or {})}, point.sizes)
+        return Evaluation(program, {**given, **(more or {})}, point.sizes, stops)
 
     def cost(self, sizes: Sizes) -> float:
         """How many operations one evaluation takes, in thousands; a measure that is the same on every machine."""

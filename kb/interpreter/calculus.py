@@ -285,7 +285,7 @@ def moved_frame(machine: Machine, frame: Frame, name: str, value: Value, body: N
         moved.snapshots.append(dict(moved.values))
     # What the running step has written so far is not in any snapshot.
     for target, now in frame.values.items():
-        if now is not frame.snapshots[frame.position].get(target):
+        if target != name and now is not frame.snapshots[frame.position].get(target):
             moved.values[target] = now
     return moved
 

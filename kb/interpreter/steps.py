@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kb.errors import LanguageError, ShapeError
@@ -47,13 +48,14 @@ class Writing:
         for at, value in pending:
             self.store(at, value, extent)
 
-    def ranges(self) -> list[range]:
+    def ranges(self, known: Mapping[str, int] | None = None) -> list[range]:
         """From the declared shape where an axis has one free index, else from the right side's reads.
 
-        An undeclared target that is whole already, and is now written anew, bounds what is left.
+        An undeclared target that is whole already, and is now written anew, bounds what is left. ``known`` are
+        counts that follow from elsewhere.
         """
         machine, frame = self.machine, self.frame
-        found = self._bounds(self.declared) if self.declared is not None else {}
+        found = {**(self._bounds(self.declared) if self.declared is not None else {}), **(known or {})}
         rest = [name for name in self.free if name not in found]
         if rest:
             try:
@@ -189,7 +191,7 @@ class Recurrence:
 
     def run(self) -> None:
         """Write all cells."""
-        ranges = {w.name: dict(zip(w.free, w.ranges(), strict=True)) for _, ws in self.turns for w in ws}
+        ranges = self._ranges()
         extents = {w.name: w.extent(list(ranges[w.name].values())) for _, ws in self.turns for w in ws}
         counts = {len(ranges[name][index]) for name, (_, index) in self.writers.items()}
         if len(counts) != 1:
@@ -198,6 +200,23 @@ class Recurrence:
         for at in reversed(order) if self._is_backward() else order:
             for step, writings in self.turns:
                 self._turn(step, writings, at, ranges, extents)
+
+    def _ranges(self) -> dict[str, dict[str, range]]:
+        """The ranges of all; what only reads arrays that are written in turn advances as the others do."""
+        found: dict[str, dict[str, range]] = {}
+        open_: dict[str, LanguageError] = {}
+        for name, (writing, _) in self.writers.items():
+            try:
+                found[name] = dict(zip(writing.free, writing.ranges(), strict=True))
+            except LanguageError as error:
+                open_[name] = error
+        for name, error in open_.items():
+            writing, index = self.writers[name]
+            others = [len(ranges[self.writers[other][1]]) for other, ranges in found.items()]
+            if not others:
+                raise error
+            found[name] = dict(zip(writing.free, writing.ranges({index: others[0]}), strict=True))
+        return found
 
     def _turn(
         self,
