@@ -12,7 +12,8 @@ from agreement import shipped
 
 from kb.calculus.evaluate import elements
 from kb.catalogue import Catalogue
-from kb.evidence.sampling import MARGIN, NoSample, Point, Sampler, holds
+from kb.evidence.requirements import holds
+from kb.evidence.sampling import MARGIN, NoSample, Point, Sampler
 from kb.model import Entry, Symbol
 from kb.parser import parse_expression
 from kb.programs import Programs

@@ -53,6 +53,7 @@ class Tally:
     sizes: list[Sizes] = field(default_factory=list)
     counterexample: dict[str, Any] | None = None
     failure: str = ""
+    remarks: list[str] = field(default_factory=list)
 
     def at(self, point: Point) -> None:
         """Count a point."""
@@ -87,7 +88,7 @@ class Tally:
             self.error if self.points else None,
             self.order,
             self.counterexample,
-            note if self.points else note or "no point was tried",
+            "; ".join([note, *self.remarks] if note else self.remarks) if self.points else note or "no point was tried",
         )
 
 

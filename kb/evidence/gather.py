@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from kb.errors import EqkbError
@@ -53,10 +54,18 @@ def all_checks(subject: Subject, codes: Codes) -> Iterator[Check]:
     }
     for question, checks in questions.items():
         try:
-            yield from checks()
+            yield from (_with_remark(subject, check) for check in checks())
         except EqkbError as error:
             yield Check(question, QUESTIONS[question], "unknown", note=str(error))
     yield from _independent(subject.entry.frameworks)
+
+
+def _with_remark(subject: Subject, check: Check) -> Check:
+    """Say where only sizes were tried at which an axis has but one element, so that other elements had no say."""
+    if not check.sizes or any(subject.is_full(dict(sizes)) for sizes in check.sizes):
+        return check
+    remark = "tried only where an axis has a single element"
+    return replace(check, note=f"{check.note}; {remark}" if check.note else remark)
 
 
 def _independent(frameworks: tuple[tuple[str, str], ...]) -> Iterator[Check]:

@@ -8,9 +8,9 @@ of a power of one half and add up to exactly 1.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from math import prod
 from typing import Any
 
@@ -19,6 +19,7 @@ import mpmath
 from kb import interpreter, tree
 from kb.calculus.evaluate import elements
 from kb.errors import EqkbError, LanguageError
+from kb.evidence.requirements import holds, size_number
 from kb.evidence.spectra import Spectra
 from kb.index.program import Program, Tensor
 from kb.model import Entry, Symbol
@@ -52,6 +53,10 @@ class Point:
 
     values: Values
     sizes: Sizes
+
+    def sizes_text(self) -> str:
+        """The sizes for a person."""
+        return ", ".join(f"{name} = {size}" for name, size in self.sizes.items())
 
     def as_json(self) -> dict[str, Any]:
         """The point with short decimal numbers, for a counter-example."""
@@ -95,7 +100,7 @@ class Sampler:
             others = [s for s in ranked[:40] if s not in chosen]
             if others:
                 chosen.append(max(others, key=lambda s: min(_difference(s, c) for c in chosen)))
-        smallest = self._ones() or min(ranked, key=lambda s: (sum(s.values()), list(s.values())))
+        smallest = self.smallest() or min(ranked, key=lambda s: (sum(s.values()), list(s.values())))
         return [*chosen, smallest] if smallest not in chosen else chosen
 
     def _draw_sizes(self, spread: int) -> Sizes:
@@ -112,22 +117,30 @@ class Sampler:
         low = {"positive": 1, "nonnegative": 0}.get(symbol.domain, 0 if symbol.role == "hyperparameter" else -2)
         return self.random.randint(low, max(low + 2, 3))
 
-    def _ones(self) -> Sizes | None:
-        """As many sizes of 1 as the requirements let, the integers at their smallest first."""
+    def smallest(self, least: int = 1) -> Sizes | None:
+        """The smallest sizes that the requirements let; with 2 as the least such that arrays are full."""
         lows = {s.name: {"positive": 1, "nonnegative": 0}.get(s.domain, 1) for s in self.integers}
+        names = [*self.dimensions, *lows]
         for top in (1, 2, 3):
-            best: Sizes | None = None
-            names = [*self.dimensions, *lows]
-            choices = [range(1, top + 1)] * len(self.dimensions) + [range(low, low + top) for low in lows.values()]
-            for n, values in enumerate(product(*choices)):
-                sizes = dict(zip(names, values, strict=True))
-                if n > 4000:
-                    break
-                if self.is_admissible(sizes) and (best is None or sum(sizes.values()) < sum(best.values())):
-                    best = sizes
-            if best is not None:
-                return best
+            choices = [range(least, least + top)] * len(self.dimensions) + [range(n, n + top) for n in lows.values()]
+            found = [
+                sizes
+                for values in islice(product(*choices), 4000)
+                if self.is_admissible(sizes := dict(zip(names, values, strict=True)))
+                and (least == 1 or self.is_full(sizes))
+            ]
+            if found:
+                return min(found, key=lambda sizes: sum(sizes.values()))
         return None
+
+    def is_full(self, sizes: Sizes) -> bool:
+        """Whether no declared array has but one element along an axis, unless it always has."""
+        declared = [t for t in self.program.tensors.values() if t.symbol is not None]
+        return all(
+            s.constant is not None or s.evaluate(lambda a: sizes[str(a)]) != 1
+            for tensor in declared
+            for s in tensor.shape
+        )
 
     def _badness(self, sizes: Sizes) -> float:
         """Distinct dimensions come first, then small arrays."""
@@ -371,73 +384,6 @@ _WHOLE: dict[str, Callable[[random.Random, tuple[int, ...]], Any]] = {
     "positive_definite": _positive_definite,
     "orthogonal": _orthogonal,
 }
-
-
-# --- requirements --------------------------------------------------------------------------------
-
-
-class _NotASize(Exception):
-    """The requirement speaks of something else than sizes."""
-
-
-def holds(node: tree.Node, sizes: Mapping[str, int]) -> bool | None:
-    """Whether a requirement on sizes holds; None where it speaks of numbers as well."""
-    try:
-        return bool(_number(node, sizes))
-    except _NotASize:
-        return None
-    except ZeroDivisionError:
-        return False
-
-
-def size_number(text: str, sizes: Mapping[str, int]) -> int:
-    """The value of a size expression."""
-    return int(_number(parse_expression(text), sizes))
-
-
-_COMPARE: dict[str, Callable[[int, int], bool]] = {
-    "==": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}
-_OPERATE: dict[str, Callable[[int, int], int]] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
-    "//": lambda a, b: a // b,
-    "%": lambda a, b: a % b,
-}
-
-
-def _number(node: tree.Node, sizes: Mapping[str, int]) -> int:
-    match node:
-        case tree.Number(text) if text.isdigit():
-            return int(text)
-        case tree.Name(id) if id in sizes:
-            return sizes[id]
-        case tree.Negative(operand):
-            return -_number(operand, sizes)
-        case tree.Power(base, exponent):
-            power = _number(exponent, sizes)
-            if not 0 <= power < 64:
-                raise _NotASize
-            return int(_number(base, sizes) ** power)
-        case tree.Chain(operands, operators) if all(o in _OPERATE for o in operators):
-            result = _number(operands[0], sizes)
-            for operator, operand in zip(operators, operands[1:], strict=True):
-                result = _OPERATE[operator](result, _number(operand, sizes))
-            return result
-        case tree.Comparison(operator, left, right):
-            return int(_COMPARE[operator](_number(left, sizes), _number(right, sizes)))
-        case tree.Logic(operator, operands):
-            found = [bool(_number(o, sizes)) for o in operands]
-            return int(all(found) if operator == "and" else any(found))
-        case tree.Not(operand):
-            return int(not _number(operand, sizes))
-    raise _NotASize
 
 
 def _shown(value: Any) -> Any:

@@ -68,6 +68,15 @@ class Subject:
         *several, smallest = self._assignments
         return [*several[: count - 1], smallest]
 
+    def is_full(self, sizes: Sizes) -> bool:
+        """Whether no declared array has but one element along an axis, unless it always has."""
+        return self.sampler("sizes").is_full(sizes)
+
+    @cached_property
+    def smallest_full(self) -> Sizes | None:
+        """The smallest such sizes; None where there are none."""
+        return self.sampler("sizes").smallest(2)
+
     @property
     def outputs(self) -> tuple[tuple[str, str], ...]:
         """Public names and the steps that hold them."""

@@ -8,7 +8,8 @@ a raised precision; where a function has a kink they give the mean of both sides
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import mpmath
@@ -32,7 +33,10 @@ from kb.interpreter.ranges import find_ranges
 from kb.model import Entry, Symbol
 from kb.tree import Claim, Node
 
-__all__ = ["Array", "Finished", "Lookup", "claim_sides", "evaluate", "run"]
+# Which values of free indices to look at, from the range of each.
+Choose = Callable[[Sequence[range]], Iterable[tuple[int, ...]]]
+
+__all__ = ["Array", "Choose", "Finished", "Lookup", "claim_sides", "evaluate", "run"]
 
 
 def run(
@@ -109,8 +113,8 @@ class Finished:
             finally:
                 self.frame.bound = {}
 
-    def sides(self, claim: Claim) -> list[tuple[dict[str, int], Any, Any]]:
-        """Left and right of a claim, for every assignment of its free indices.
+    def sides(self, claim: Claim, choose: Choose | None = None) -> list[tuple[dict[str, int], Any, Any]]:
+        """Left and right of a claim, for every assignment of its free indices or for those that are chosen.
 
         Where a side is an array, each of its elements is a row of its own, and the assignment names
         the element's place as ``axis0``, ``axis1``, ...
@@ -119,8 +123,9 @@ class Finished:
         with mpmath.workdps(self.precision):
             free = free_indices(claim, frame.plan)
             ranges = find_ranges(machine, free, [claim.left, claim.right], [], frame) if free else []
+            boxes = [ranges] if choose is None else [[range(i, i + 1) for i in place] for place in choose(ranges)]
             rows = []
-            for _ in machine.loop(free, ranges, [], frame):
+            for _ in chain.from_iterable(machine.loop(free, box, [], frame) for box in boxes):
                 assignment = {name: frame.bound[name] for name in free}
                 left, right = machine.value(claim.left, frame), machine.value(claim.right, frame)
                 pairs = broadcast(lambda a, b: (a, b), left, right)
@@ -138,9 +143,10 @@ def claim_sides(
     sizes: Mapping[str, int],
     claim: Claim,
     precision: int = 30,
+    choose: Choose | None = None,
 ) -> list[tuple[dict[str, int], Any, Any]]:
     """Left and right of a claim, for every assignment of its free indices; see ``Finished.sides``."""
-    return Finished(entry, lookup, arguments, sizes, precision).sides(claim)
+    return Finished(entry, lookup, arguments, sizes, precision).sides(claim, choose)
 
 
 def _given(entry: Entry, arguments: Mapping[str, Any]) -> dict[str, Value]:
