@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -25,18 +25,27 @@ def gather(catalogue: Catalogue, ids: Sequence[str], jobs: int = 1) -> dict[str,
     """The evidence of each entry, in the order of ``ids``; it does not depend on ``jobs``."""
     found = {i: stored(catalogue[i]) for i in ids}
     missing = [i for i, evidence in found.items() if evidence is None]
-    jobs = min(jobs, len(missing))
-    results = _in_processes(catalogue, missing, jobs) if jobs > 1 and len(missing) >= _WORTH_PROCESSES else None
-    for entry_id in progress(missing, "checking"):
-        evidence = next(results) if results is not None else None
-        if evidence is None:
-            evidence = check(catalogue[entry_id])
-        store(catalogue[entry_id], evidence)
-        found[entry_id] = evidence
+    found.update(zip(missing, gather_anew(catalogue, missing, jobs), strict=True))
     return {i: evidence for i, evidence in found.items() if evidence is not None}
 
 
-def _in_processes(catalogue: Catalogue, ids: Sequence[str], jobs: int) -> Iterator[Evidence | None]:
+def gather_anew(catalogue: Catalogue, ids: Sequence[str], jobs: int = 1) -> Iterator[Evidence]:
+    """The evidence of one entry after the other, whatever is stored; it is stored then."""
+    jobs = min(jobs, len(ids))
+    results = _in_processes(catalogue, ids, jobs) if jobs > 1 and len(ids) >= _WORTH_PROCESSES else None
+    try:
+        for entry_id in progress(ids, "checking"):
+            evidence = next(results) if results is not None else None
+            if evidence is None:
+                evidence = check(catalogue[entry_id])
+            store(catalogue[entry_id], evidence)
+            yield evidence
+    finally:
+        if results is not None:
+            results.close()
+
+
+def _in_processes(catalogue: Catalogue, ids: Sequence[str], jobs: int) -> Generator[Evidence | None, None, None]:
     """The evidence of each entry in order; None where a process failed, for which the caller sees to it itself."""
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")

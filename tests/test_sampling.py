@@ -215,3 +215,20 @@ def test_kinks_are_avoided_by_a_margin() -> None:
     stream = sampler_of(entry).points({"n": 4})
     for _ in range(30):
         assert all(abs(x - 1) >= MARGIN for x in next(stream).values["x"])
+
+
+def test_sizes_are_such_that_every_axis_has_several_elements(catalogue: Catalogue) -> None:
+    for entry_id in ("conv2d", "conv_transpose2d", "multi_head_attention", "max_pool2d"):
+        equation = catalogue[entry_id]
+        sampler = Sampler(equation.entry, equation.program, equation.source.programs.entries.__getitem__)
+        *several, smallest = sampler.assignments(4)
+        assert len(several) == 3
+        assert all(map(sampler.is_full, several)), several
+        assert not sampler.is_full(smallest)
+
+
+def test_where_only_small_sizes_are_allowed_there_are_none_that_are_full() -> None:
+    symbols = (Symbol("x", ("n",)), OUT)
+    sampler = sampler_of(Entry("own", "Own", symbols=symbols, define=("out = sum(x)",), requires=("n < 2",)))
+    assert sampler.smallest(2) is None
+    assert sampler.assignments() == [{"n": 1}]

@@ -6,6 +6,7 @@ Slow and plain on purpose: it shows what the symbolic result itself says, free o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -28,6 +29,7 @@ from kb.index.nodes import (
     Junction,
     Mul,
     Negation,
+    Node,
     Num,
     Pick,
     Pow,
@@ -38,6 +40,8 @@ from kb.index.nodes import (
     Val,
     Var,
     Variable,
+    free_indices,
+    walk,
 )
 from kb.index.program import AnyStep, ArrayInstance, ArrayStep, Instance, Program, Step, blocks, loop_of, margins
 
@@ -167,6 +171,8 @@ class Evaluation:
                 return mpmath.mpf(self.number(poly, place))
             case Var(variable=variable):
                 return self.variables[variable]
+            case _Settled(number=number):
+                return number
             case Const(name=name):
                 return mpmath.pi if name == "pi" else mpmath.inf
             case Add(args=args):
@@ -260,17 +266,38 @@ class Evaluation:
             return self.applied(derived_instance(self.program, expr.name, expr.orders), instance.variables, expr, place)
         assert isinstance(expr, Integral)
         low, high = self.value(expr.low, place), self.value(expr.high, place)
+        with mpmath.extraprec(20):
+            body = self.settled(expr.body, place)
 
         def integrand(x: Element) -> Element:
             before = self.variables.get(expr.variable)
             self.variables[expr.variable] = x
             try:
-                return self.value(expr.body, place)
+                return self.value(body, place)
             finally:
                 if before is not None:
                     self.variables[expr.variable] = before
 
         return integrate(integrand, low, high)
+
+    def settled(self, node: Any, place: Place) -> Any:
+        """The body of an integral with what is the same at all its points computed once."""
+        if isinstance(node, tuple):
+            return tuple(self.settled(item, place) for item in node)
+        if not isinstance(node, Node):
+            return node
+        if isinstance(node, Expr) and free_indices(node) <= place.keys() and not _has_variable(node):
+            # What has no value may stand behind a condition.
+            with suppress(ArithmeticError, ValueError, LookupError):
+                return _Settled(self.value(node, place))
+            return node
+        made: Node = type(node)(*(self.settled(value, place) for value in node.values))
+        if isinstance(made, (Add, Mul)):
+            known = [a for a in made.args if isinstance(a, _Settled)]
+            if len(known) > 1:
+                one = _Settled(self.value(type(made)(tuple(known)), place))
+                return type(made)((one, *(a for a in made.args if not isinstance(a, _Settled))))
+        return made
 
     def applied(self, body: Expr, variables: tuple[Variable, ...], expr: Apply, place: Place) -> Element:
         values = [self.value(a, place) for a in expr.args]
@@ -381,6 +408,18 @@ def _guarded(integrand: Any) -> Any:
         return value if mpmath.isfinite(value) else mpmath.mpf(0)
 
     return guarded
+
+
+class _Settled(Expr):
+    """A number that is known already."""
+
+    __slots__ = ("number",)
+    _fields = ("number",)
+    number: Element
+
+
+def _has_variable(node: Node) -> bool:
+    return any(isinstance(n, Var) for n in walk(node))
 
 
 def derived_instance(program: Program, name: str, orders: tuple[int, ...]) -> Expr:

@@ -12,7 +12,8 @@ from kb.catalogue import Catalogue, check_files, require_valid
 from kb.cli.read import catalogue_of, of_topics
 from kb.cli.terminal import paint, print_json
 from kb.errors import EqkbError, Fault
-from kb.progress import progress
+
+_MOST_PROCESSES = 4
 
 
 def validate_command(options: argparse.Namespace) -> int:
@@ -48,9 +49,10 @@ def check_command(options: argparse.Namespace) -> int:
     """``eqkb check``."""
     catalogue = catalogue_of(options)
     ids = [catalogue.entry(i).id for i in options.ids] or list(catalogue)
+    from generators.evidence import gather_anew
+
     results, verdicts = [], []
-    for entry_id in progress(ids, "checking"):
-        evidence = catalogue[entry_id].check()
+    for entry_id, evidence in zip(ids, gather_anew(catalogue, ids, _processes()), strict=True):
         verdicts.append(evidence.verdict)
         if options.json:
             results.append(evidence.as_json())
@@ -114,5 +116,10 @@ def build_command(options: argparse.Namespace) -> int:
     require_valid(catalogue)
     from generators.build import build
 
-    build(catalogue, Path(options.output), jobs=os.cpu_count() or 1)
+    build(catalogue, Path(options.output), jobs=_processes())
     return 0
+
+
+def _processes() -> int:
+    """How many processes to use at most."""
+    return min(os.cpu_count() or 1, _MOST_PROCESSES)

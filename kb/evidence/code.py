@@ -20,14 +20,13 @@ from kb.errors import EqkbError
 from kb.evidence.derivatives import Tally, gradients
 from kb.evidence.record import Check, Question
 from kb.evidence.sampling import NoSample, Point, nested
-from kb.evidence.subject import Places, Subject, moved
+from kb.evidence.subject import COSTLY, Places, Subject, moved
 from kb.evidence.ties import check_ties, has_ties
 
 QUESTION: Question = "code"
 DIGITS = 30
 TOLERANCE = 1e-12
 POINTS_PER_SIZE = 4
-COSTLY = 0.4
 MOST_ELEMENTS = 250_000
 ROWS, COLUMNS = 3, 2
 MOST_HESSIANS = 4
@@ -210,7 +209,7 @@ class _Batch:
 
 
 def _batches(subject: Subject) -> Iterator[_Batch]:
-    """Batches of two: the inputs vary, or the parameters, or both."""
+    """Batches of two: the inputs vary, or the parameters, or both; one of these where values take quadrature."""
     sampler = subject.sampler("batch")
     first, other = (next(sampler.points(sizes)) for sizes in subject.sizes()[:1] * 2)
     symbols = [t.symbol for t in subject.program.arguments if t.symbol is not None and t.name not in first.sizes]
@@ -220,6 +219,8 @@ def _batches(subject: Subject) -> Iterator[_Batch]:
         second = Point({n: v if n in varied else first.values[n] for n, v in other.values.items()}, first.sizes)
         if varied and not sampler.rejects(second):
             yield _Batch((first, second), varied)
+            if subject.has_integrals:
+                return
 
 
 def _batch(subject: Subject, function: Function, tally: Tally) -> None:
@@ -310,7 +311,7 @@ def _forward(subject: Subject, function: Function) -> Tally:
         tally.at(point)
         names = subject.differentiable[0]
         # Missing tangents are zero, so sometimes all but one are missing.
-        chosen = names if n % 2 else [names[n // 2 % len(names)]]
+        chosen = [names[n // 2 % len(names)]] if n % 2 else names
         direction = {name: _weights(generator, elements(point.values[name])) for name in chosen}
         given = {name: _dense(d, _shape(elements(point.values[name]))) for name, d in direction.items()}
         found = function(**arguments(subject, point, function), tangents=given)
@@ -333,11 +334,9 @@ def _forward(subject: Subject, function: Function) -> Tally:
 def _jacobians(subject: Subject, codes: Codes, names: Sequence[str]) -> Tally:
     """Some rows of the Jacobians against the VJP."""
     tally = Tally()
-    sampler = subject.sampler("jacobians")
     generator = random.Random(f"{subject.entry.id}/{subject.seed}/rows")
     functions = {name: codes.jacobian(name).lambdify() for name in names}
-    for sizes in subject.sizes():
-        point = next(sampler.points(sizes))
+    for point in subject.some_points("jacobians", 3):
         outputs = subject.reference(point, DIGITS)
         tally.at(point)
         wanted = _rows(subject, point, _some_rows(outputs, generator, ROWS))
@@ -402,12 +401,10 @@ def _compare_part(
 def _hessians(subject: Subject, codes: Codes, names: Sequence[str]) -> Tally:
     """Some columns of second derivatives against differences of the VJP, where the arrays are small."""
     tally = Tally()
-    sampler = subject.sampler("hessians")
     generator = random.Random(f"{subject.entry.id}/{subject.seed}/columns")
     chosen = names if len(names) <= MOST_HESSIANS else generator.sample(list(names), MOST_HESSIANS)
     functions = {name: codes.hessian(name).lambdify() for name in chosen}
-    for sizes in subject.sizes(2):
-        point = next(sampler.points(sizes))
+    for point in subject.some_points("hessians", 2):
         outputs = subject.reference(point, DIGITS)
         tally.at(point)
         rows = _some_rows(outputs, generator, 1)

@@ -116,7 +116,9 @@ def _points(subject: Subject, salt: str, share: float = 1.0) -> list[Point]:
     assignments = subject.sizes()
     streams = [sampler.points(sizes) for sizes in assignments]
     cost = sum(max(subject.cost(sizes), 0.05) for sizes in assignments) / len(assignments)
-    count = int(min(MOST_POINTS, max(FEWEST_POINTS * share, share * BUDGET / cost)))
+    # Quadrature takes long: as many points as symbols, each moved alone, and one at which all of them move.
+    fewest = min(FEWEST_POINTS, max(4, 1 + len(subject.differentiable[0]))) if subject.has_integrals else FEWEST_POINTS
+    count = int(min(MOST_POINTS, max(fewest * share, share * BUDGET / cost)))
     return [next(streams[n % len(streams)]) for n in range(1 if sampler.is_constant else count)]
 
 
@@ -239,7 +241,7 @@ def _random(generator: random.Random, like: Elements) -> Elements:
 
 
 def check_partials(subject: Subject) -> Check:
-    """Elements of the partial derivatives against rows of the VJP, at one point for each size."""
+    """Elements of the partial derivatives against rows of the VJP."""
     tally, accuracy = Tally(), _accuracy(subject)
     with mpmath.workdps(accuracy.digits):
         _elements(subject, accuracy, subject.differentiable[0], tally)
@@ -248,10 +250,8 @@ def check_partials(subject: Subject) -> Check:
 
 def _elements(subject: Subject, accuracy: Accuracy, names: list[str], tally: Tally) -> None:
     generator = random.Random(f"{subject.entry.id}/{subject.seed}/partials")
-    sampler = subject.sampler("partials")
     complete = with_companions(subject.program)
-    for sizes in subject.sizes(2):
-        point = next(sampler.points(sizes))
+    for point in subject.some_points("partials", 2):
         tally.at(point)
         values = subject.evaluate(complete, point)
         known = {name: _with_slopes(subject, name, values, point) for name in names}

@@ -95,9 +95,11 @@ class Sampler:
         if not found:
             raise NoSample(f"no small sizes satisfy what {self.entry.id!r} requires; check 'requires' and the shapes")
         ranked = [sizes for _, sizes in sorted(found.values(), key=lambda pair: (pair[0], list(pair[1].values())))]
-        chosen = ranked[:1]
+        # Where an axis has a single element, much that is wrong still holds.
+        full = [sizes for sizes in ranked if self.is_full(sizes)] or [s for s in [self.smallest(2)] if s is not None]
+        chosen = [*full, *ranked][:1]
         for _ in range(count - 2):
-            others = [s for s in ranked[:40] if s not in chosen]
+            others = [s for s in (full if len(full) > 1 else ranked)[:40] if s not in chosen]
             if others:
                 chosen.append(max(others, key=lambda s: min(_difference(s, c) for c in chosen)))
         smallest = self.smallest() or min(ranked, key=lambda s: (sum(s.values()), list(s.values())))
@@ -107,8 +109,9 @@ class Sampler:
         pool = list(range(2, 2 + len(self.dimensions) + spread))
         self.random.shuffle(pool)
         drawn = [pool[n % len(pool)] for n in range(len(self.dimensions))]
-        if self.random.random() < 0.3:
-            drawn = [self.random.choice((1, 2, 2, 3, 4, 5, 6)) for _ in self.dimensions]
+        if self.random.random() < 0.4:
+            few = (2, 2, 3, 3, 4) if self.random.random() < 0.5 else (1, 2, 2, 3, 4, 5, 6)
+            drawn = [self.random.choice(few) for _ in self.dimensions]
         return {**dict(zip(self.dimensions, drawn, strict=True)), **{s.name: self._integer(s) for s in self.integers}}
 
     def _integer(self, symbol: Symbol) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
-from math import prod
+from itertools import islice, product
+from math import ceil, prod
 from typing import Any, Protocol
 
 import mpmath
@@ -35,6 +35,9 @@ class ProgramSource(Protocol):
 
 
 Places = dict[str, Elements]
+# Thousands of operations from which on a value is not computed more often than necessary.
+COSTLY = 0.4
+FEW_POINTS = 4
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,13 @@ class Subject:
         """Some assignments of sizes, the last of them with ones. Raises NoSample where there is none."""
         *several, smallest = self._assignments
         return [*several[: count - 1], smallest]
+
+    def some_points(self, salt: str, count: int) -> Iterator[Point]:
+        """A point for each of ``count`` assignments of sizes; several where there are fewer and they cost little."""
+        sampler = self.sampler(salt)
+        for sizes in (assignments := self.sizes(count)):
+            lone = sampler.is_constant or self.has_integrals or self.cost(sizes) > COSTLY
+            yield from islice(sampler.points(sizes), 1 if lone else ceil(FEW_POINTS / len(assignments)))
 
     def is_full(self, sizes: Sizes) -> bool:
         """Whether no declared array has but one element along an axis, unless it always has."""
