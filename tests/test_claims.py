@@ -8,6 +8,7 @@ import mpmath
 import pytest
 from agreement import shipped
 
+import kb
 from kb import interpreter, tree
 from kb.calculus.claims import ClaimForm, elaborate_claim, prove, proven_form
 from kb.calculus.evaluate import Evaluation, elements

@@ -210,11 +210,11 @@ class Recurrence:
                 found[name] = dict(zip(writing.free, writing.ranges(), strict=True))
             except LanguageError as error:
                 open_[name] = error
-        for name, error in open_.items():
+        for name, fault in open_.items():
             writing, index = self.writers[name]
             others = [len(ranges[self.writers[other][1]]) for other, ranges in found.items()]
             if not others:
-                raise error
+                raise fault
             found[name] = dict(zip(writing.free, writing.ranges({index: others[0]}), strict=True))
         return found
 
