@@ -20,6 +20,7 @@ from kb import interpreter
 from kb.equation import Equation, Source
 from kb.errors import Fault
 from kb.evidence.spectra import Spectra
+from kb.evidence.subject import Subject
 from kb.index.affine import Poly
 from kb.lowering import compile_source
 from kb.model import Entry, Symbol
@@ -122,6 +123,12 @@ def tuple_of(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
+def movable(eq: Equation) -> tuple[str, ...]:
+    """The real arguments but masks and the like, which would select otherwise if they moved at all."""
+    selecting = Subject(eq.entry, eq.program, eq.source.programs).selecting
+    return tuple(name for name in eq.differentiable if name not in selecting)
+
+
 @dataclass
 class Forms:
     """All functions that are generated for an equation; ``given`` are its arguments."""
@@ -131,7 +138,7 @@ class Forms:
     sizes: Mapping[str, int]
 
     def __post_init__(self) -> None:
-        self.real = self.eq.differentiable
+        self.real = movable(self.eq)
         self.value = self.eq.lambdify()
         self.text = self.eq.source_of("backward", self.real)
         self.pull = compile_source(self.text, f"{self.eq.id}_vjp")
@@ -272,7 +279,7 @@ def _batch(forms: Forms, chosen: Sequence[str], lead: tuple[int, ...], rng: np.r
         value = np.asarray(given[name])
         copies = np.broadcast_to(value, (*lead, *value.shape))
         factor = rng.uniform(0.9, 1.1, lead).reshape(lead + (1,) * value.ndim)
-        given[name] = copies * factor if value.dtype.kind == "f" else copies
+        given[name] = copies * factor if name in forms.real else copies
     together = tuple_of(forms.value(**given))
     places = list(np.ndindex(*lead))
     alone = [{n: v[z] if n in chosen else v for n, v in given.items()} for z in places]

@@ -306,3 +306,13 @@ def test_a_kink_has_the_declared_convention_and_a_second_derivative(catalogue: k
     assert relu.derivative("z").expr.subs(z, 2) == 1
     assert relu.derivative("z").expr.subs(z, 0) == 0
     assert relu.hessian("z").expr == 0
+
+
+def test_what_sympy_has_no_form_for_stays_a_name() -> None:
+    equation = kb.parse("lam, U = eigh(A); y = sum(lam[i]**2*U[0,i], i) + logdet(A)", "A[n,n]")
+    i = sympy.Symbol("i", integer=True)
+    lam, vectors = sympy.IndexedBase("lam"), sympy.IndexedBase("U")
+    assert equation.expr.atoms(sympy.IndexedBase) == {equation.sympy_of("lam"), equation.sympy_of("U")}
+    assert equation.expr.has(sympy.Determinant)
+    assert str(lam[i] ** 2 * vectors[0, i]) in str(equation.expr)
+    assert str(equation.steps["lam"]) == "lam"

@@ -10,7 +10,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from agreement import draw, of_entry, output, shipped, sizes_of
+from agreement import draw, movable, of_entry, output, shipped, sizes_of
 from selection import sampled
 
 import kb
@@ -18,11 +18,12 @@ from kb.calculus.evaluate import Elements, Evaluation
 from kb.calculus.forward import jvp, partial
 from kb.calculus.primitives import with_companions
 from kb.calculus.reverse import gather, vjp
+from kb.equation import Equation
 from kb.errors import NotDifferentiable
 from kb.index import build
 from kb.index.affine import Index, Poly
 from kb.index.nodes import Integral, Read, same, walk
-from kb.index.program import Program, Step
+from kb.index.program import Step
 from kb.model import Entry, Symbol
 
 Values = dict[str, Elements]
@@ -41,14 +42,15 @@ def elements(given: Mapping[str, Any]) -> Values:
 class Point:
     """A program at a point, in directions: differences, tangents, pullbacks and partials of one weighted sum."""
 
-    def __init__(self, program: Program, values: Values, sizes: Mapping[str, int], seed: int = 0) -> None:
+    def __init__(self, eq: Equation, values: Values, sizes: Mapping[str, int], seed: int = 0) -> None:
         rng = random.Random(seed)
-        self.program, self.values, self.sizes = program, values, sizes
-        self.wrt = [t.name for t in program.arguments if t.symbol is not None and t.symbol.is_differentiable]
-        self.base = Evaluation(program, values, sizes).run()
+        self.program, self.values, self.sizes = eq.program, values, sizes
+        self.wrt = movable(eq)
+        self.base = Evaluation(eq.program, values, sizes).run()
         self.tangents = {n: {at: mpmath.mpf(rng.uniform(-1, 1)) for at in values[n]} for n in self.wrt}
         self.cotangents = {
-            public: {at: mpmath.mpf(rng.uniform(-1, 1)) for at in self.base[held]} for public, held in program.returns
+            public: {at: mpmath.mpf(rng.uniform(-1, 1)) for at in self.base[held]}
+            for public, held in eq.program.returns
         }
 
     def weighed(self, h: mpmath.mpf, names: list[str]) -> mpmath.mpf:
@@ -97,7 +99,7 @@ class Point:
 
 
 def assert_derivatives(eq: Any, sizes: Mapping[str, int], seed: int = 0, *, partials: bool = True) -> None:
-    point = Point(eq.program, elements(draw(eq, sizes, seed)), sizes, seed)
+    point = Point(eq, elements(draw(eq, sizes, seed)), sizes, seed)
     pulled = point.pulled()
     for name in point.wrt:
         slope = point.difference(1e-12, [name])
@@ -165,7 +167,7 @@ def test_derivatives_of_nasty_formulas(define: str, symbols: str) -> None:
 @pytest.mark.parametrize("define", ["y = tanh(s)*exp(t)", "y = (s**2 + 1)**t", "y = log(1 + exp(s*t))"])
 def test_differences_converge_at_second_order_to_the_derivative(define: str) -> None:
     eq = kb.parse(define, "s t")
-    point = Point(eq.program, elements(draw(eq, {}, 3)), {}, 3)
+    point = Point(eq, elements(draw(eq, {}, 3)), {}, 3)
     truth = mpmath.fsum(point.pulled().values())
     errors = [abs(point.difference(h, point.wrt) - truth) for h in (1e-2, 5e-3, 2.5e-3)]
     assert all(3.9 < a / b < 4.1 for a, b in pairwise(errors))

@@ -83,7 +83,7 @@ GOLDEN = [
     ("A[i][j]", "A_{ij}"),
     ("T[c, s*i + u - p, j]", r"T_{c,\,s i+u-p,\,j}"),
     ("sigma2[j]", r"\sigma_j^2"),
-    ("sigma2[j]**2", r"(\sigma_j^2)^2"),
+    ("sigma2[j]**2", r"\sigma_j^4"),
     ("softmax(x)[i]", r"\operatorname{softmax}(x)_i"),
     ("x_prime.T @ y", r"x^{\prime \top} y"),
     # functions

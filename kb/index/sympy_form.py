@@ -45,6 +45,7 @@ from kb.vocabulary import FUNCTIONS
 
 MAX_NODES = 20_000
 MAX_WEIGHT = 200_000
+_WITH_A_FORM = frozenset(["inv", "det", "logdet"])
 _TOO_LARGE = "the expression is too large with all its steps put in place; use .steps"
 Sympy = Any
 
@@ -65,8 +66,10 @@ class SympyForm:
         count = Counter(s.name for s in program.steps)
         # An array that a recurrence reads of itself stays a name: it has no expression without one.
         self._recurrent = {s.name for s in program.steps if loop_of(s) is not None and count[s.name] > 1}
-        self._defined = {s.name for s in program.steps} - self._recurrent
-        self._primitive = {s.name: s for s in program.steps if isinstance(s, ArrayStep)}
+        primitives = [s for s in program.steps if isinstance(s, ArrayStep)]
+        self._primitive = {s.name: s for s in primitives if s.operation in _WITH_A_FORM}
+        unnamed = {s.name for s in primitives} - self._primitive.keys()
+        self._defined = {s.name for s in program.steps} - self._recurrent - unnamed
 
     # --- names ----------------------------------------------------------------------------------
 
@@ -96,7 +99,8 @@ class SympyForm:
         """A step at its own free indices, which become Symbols of their names.
 
         Where affine left sides define its parts, a Piecewise on the index. An array of a recurrence
-        is given by itself at other places.
+        is given by itself at other places, and what SymPy has no form for, such as a matrix of eigenvectors, by its
+        name.
         """
         definitions = self._definitions(name)
         if not definitions:
@@ -105,7 +109,7 @@ class SympyForm:
             raise EqkbError(_TOO_LARGE)
         first = definitions[0]
         if isinstance(first, ArrayStep):
-            return self._primitive_value(first)
+            return self._primitive_value(first) if name in self._primitive else self.symbol(name)
         names = _index_names(definitions, self.program)
         place = [sympy.Symbol(n, integer=True) for n in names]
         try:

@@ -8,7 +8,7 @@ references, text. Only a piece that nothing answers is taken for a typing error.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 
 from kb.model import Entry
 from kb.search.card import FILLERS, MISSPELT, TEXT, WHOLE, Card, Wanted
@@ -42,9 +42,10 @@ def search(entries: Iterable[Entry], words: Sequence[str]) -> list[tuple[float, 
         for n, (a, b) in enumerate(pairwise(pieces)):
             found = found or _answers([*pieces[:n], _Piece(a.text + b.text, known), *pieces[n + 2 :]], cards)
         lost = [piece for piece in pieces if not any(map(piece.worth, cards))]
-        for misspelt in (lost, pieces):
+        said = {word: word for card in cards for word in words_of(card.text)}
+        for misspelt, words_known in product((lost, pieces), (known, known | said)):
             if misspelt and not found:
-                _forgive(misspelt, cards, known)
+                _forgive(misspelt, cards, words_known, said)
                 found = _answers(pieces, cards)
     return found
 
@@ -141,16 +142,16 @@ def _all(card: Card, words: Sequence[Wanted]) -> float:
     return total
 
 
-def _forgive(pieces: Sequence[_Piece], cards: Sequence[Card], known: Mapping[str, str]) -> None:
-    """For every piece the words of the catalogue that are nearest to it, those of its text if there are no others."""
+def _forgive(
+    pieces: Sequence[_Piece], cards: Sequence[Card], known: Mapping[str, str], said: Mapping[str, str]
+) -> None:
+    """For every piece the known words that are nearest to it, those that are only said if there are no others."""
     names = {name: name for card in cards for name in card.squashed}
     names.update(known)
-    said: dict[str, str] = {}
     for piece in pieces:
         words = [word for word in piece.camel or piece.words if word not in FILLERS]
         piece.near = [_nearest(word, names) for word in words]
         if not all(piece.near):
-            said = said or {word: word for card in cards for word in words_of(card.text)}
             piece.near = [near or _nearest(word, said) for near, word in zip(piece.near, words, strict=True)]
 
 
