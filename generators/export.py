@@ -14,6 +14,7 @@
 - a claim: ``name``, ``source``, ``text``, ``latex``, ``about``, ``refuted``, ``verdict``
 - ``evidence``: ``verdict``, ``points``, ``max_error``, ``summary``; all of it is in the other file, by entry
 - ``code``: Python source
+- a source: ``ref`` (document/item), ``finding``, ``note``, ``claim`` (the name of a refuted claim, or null), ``use``
 - a reference: ``title``, ``authors``, ``year``, ``venue``, ``doi``, ``arxiv``, ``url``
 """
 
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from generators.parts import DerivativeView, Formula
 from generators.views import EntryView
 from kb import __version__
-from kb.model import Symbol
+from kb.model import SourceItem, Symbol
 
 if TYPE_CHECKING:
     from kb.evidence import Evidence
@@ -90,10 +91,15 @@ def _entry(view: EntryView) -> dict[str, Any]:
         "used_by": [link.id for link in view.used_by],
         "related": entry.related,
         "frameworks": dict(entry.frameworks),
-        "sources": entry.sources,
+        "sources": [_source(s) for s in entry.sources],
         "notes": entry.notes,
         "references": [asdict(r) for r in entry.references],
     }
+
+
+def _source(source: SourceItem) -> dict[str, Any]:
+    row = asdict(source)
+    return {"ref": row.pop("item")} | row
 
 
 def _formula(formula: Formula) -> dict[str, str]:

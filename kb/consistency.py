@@ -22,7 +22,9 @@ def inconsistencies(entry: Entry) -> Iterator[Fault]:
     yield from _role_faults(entry)
     yield from _name_faults(entry)
     yield from _print_faults(entry)
-    lists = {"aliases": entry.aliases, "tags": entry.tags, "related": entry.related, "sources": entry.sources}
+    yield from _source_faults(entry)
+    items = tuple(source.item for source in entry.sources)
+    lists = {"aliases": entry.aliases, "tags": entry.tags, "related": entry.related, "sources": items}
     for field, words in (lists | {"differentiate": entry.differentiate}).items():
         for position, word in enumerate(words):
             if word in words[:position]:
@@ -93,6 +95,33 @@ def _print_faults(entry: Entry) -> Iterator[Fault]:
     expected = tuple(a.name for a in entry.arguments)
     if named and named != expected[: len(named)]:
         yield Fault(f"calls pass {shorten(', '.join(expected), 300)}; name the arguments in that order", "notation")
+
+
+def _source_faults(entry: Entry) -> Iterator[Fault]:
+    claims = {claim.name: claim for claim in entry.claims}
+    for position, source in enumerate(entry.sources):
+        field = f"sources[{position}]"
+        if source.finding != "right" and not source.note:
+            yield Fault(
+                f"the finding is {source.finding!r}; add 'note: ...' with what is printed there and what is right",
+                field,
+            )
+        if source.claim is None:
+            continue
+        if source.finding == "right":
+            yield Fault(
+                "a source that is right states no refuted claim; remove the key, or add 'finding: error'",
+                f"{field}.claim",
+            )
+        elif source.claim not in claims:
+            hint = nearest(source.claim[:MAX_WORD], set(claims)) or "; add it under 'claims', with 'refuted: true'"
+            yield Fault(f"no claim is called {shorten(source.claim)}{hint}", f"{field}.claim")
+        elif not claims[source.claim].refuted:
+            yield Fault(
+                f"the claim {source.claim!r} is not one that must be refuted; name the claim that states what stands"
+                " there, with 'refuted: true'",
+                f"{field}.claim",
+            )
 
 
 def _name_faults(entry: Entry) -> Iterator[Fault]:

@@ -129,6 +129,14 @@ def _year(value: Any) -> int:
     fail(f"{shown} is not a year; write four digits without quotes, such as 2017")
 
 
+def _date(value: Any) -> str:
+    text = value.text if isinstance(value, Number) else value
+    if isinstance(text, str) and re.fullmatch(r"(1[0-9]{3}|20[0-9]{2})(-[01][0-9](-[0-3][0-9])?)?", text):
+        return text
+    shown = shorten(text) if isinstance(text, str) else what_is(value)
+    fail(f"{shown} is not a date; write 2020, 2020-03 or 2020-03-02")
+
+
 def _argument(value: str) -> str:
     match = re.fullmatch(r"\s*([^\[\s]+)\s*(\[[^\[\]]+\])?\s*", value)
     if not match:
@@ -166,7 +174,9 @@ Word = Annotated[Line, _pattern(r"[a-z][a-z0-9_-]{0,63}", "a topic", "activation
 Dotted = Annotated[
     Line, _pattern(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", "a name in a framework", "torch.nn.functional.softmax")
 ]
-Source = Annotated[Line, _pattern(r"[A-Za-z][\w-]*/[\w.-]+", "a source", "hundred/4 (document/item)")]
+Item = Annotated[
+    Line, _pattern(r"[A-Za-z][\w-]{0,63}/[\w.-]{1,64}", "an item of a document", "hundred/4 (document/item)")
+]
 Doi = Annotated[Line, _pattern(r"10\.\d{4,9}/[^\s\\{}<>\"^`|]+", "a DOI", "10.1109/5.771073, without https://doi.org/")]
 Arxiv = Annotated[
     Line,
@@ -182,4 +192,5 @@ Url = Annotated[
         "https://arxiv.org/abs/1706.03762",
     ),
 ]
+Date = Annotated[str, BeforeValidator(_date)]
 Decimal = Annotated[str, BeforeValidator(_number)]

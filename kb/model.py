@@ -11,6 +11,7 @@ from typing import Literal
 Kind = Literal["definition", "update", "identity", "derivative", "objective"]
 SymbolKind = Literal["real", "integer", "label", "function", "law", "reducer"]
 Role = Literal["input", "parameter", "state", "hyperparameter", "output", "step"]
+Finding = Literal["right", "convention", "misnamed", "incomplete", "garbled", "missing", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,42 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceItem:
+    """An item of a document that an entry covers, ``"document/key"``, and how right the document is there.
+
+    ``claim`` names the refuted claim of the entry that states what the document prints; ``use`` is
+    what the document says that the equation is for.
+    """
+
+    item: str
+    finding: Finding = "right"
+    note: str = ""
+    claim: str | None = None
+    use: str = ""
+
+    @property
+    def document(self) -> str:
+        """The key of the document."""
+        return self.item.partition("/")[0]
+
+    @property
+    def key(self) -> str:
+        """The key of the item in its document."""
+        return self.item.partition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document whose items entries cover: the key and the title of each, in its order."""
+
+    key: str
+    title: str
+    items: tuple[tuple[str, str], ...] = ()
+    date: str = ""
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Objective:
     """What an ``objective`` entry minimises or maximises, and subject to what."""
 
@@ -102,7 +139,7 @@ class Entry:
     tags: tuple[str, ...] = ()
     frameworks: tuple[tuple[str, str], ...] = ()
     related: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
+    sources: tuple[SourceItem, ...] = ()
     notes: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
     origin: str = field(default="", compare=False)

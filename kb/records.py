@@ -15,8 +15,9 @@ from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+from kb.documents import SECTION, source_faults
 from kb.errors import CatalogueError, Fault, Location, NotFound, nearest
-from kb.model import Entry, NamedClaim, Objective, Reference, Symbol
+from kb.model import Document, Entry, NamedClaim, Objective, Reference, SourceItem, Symbol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,7 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 _CODE = (
     "composer",
     "consistency",
+    "documents",
     "errors",
     "fields",
     "glyphs",
@@ -48,10 +50,11 @@ _CODE = (
 
 @dataclass(frozen=True)
 class CatalogueFile:
-    """The entries of one file, in its order."""
+    """The entries of one file, in its order, and the documents that it declares."""
 
     path: str
     entries: Mapping[str, Entry]
+    documents: tuple[Document, ...] = ()
 
     @cached_property
     def _source(self) -> Source | None:
@@ -74,7 +77,7 @@ class Records(Mapping[str, Entry]):
     """All entries of one or several files by id, the shipped ones first.
 
     ``selected`` are the ids that commands without ids work on; ``broken`` those of entries with
-    structural faults, most of which are missing here.
+    structural faults, most of which are missing here. ``documents`` are those of all files by key.
     """
 
     def __init__(
@@ -86,7 +89,10 @@ class Records(Mapping[str, Entry]):
         self._file: dict[str, CatalogueFile] = {}
         self._entries: dict[str, Entry] = {}
         self._aliases: dict[str, str] = {}
+        self.documents: dict[str, Document] = {}
         for file in files:
+            for document in file.documents:
+                self.documents.setdefault(document.key, document)
             for entry_id, entry in file.entries.items():
                 if entry_id not in self._entries:
                     self._entries[entry_id], self._file[entry_id] = entry, file
@@ -193,6 +199,8 @@ def structural_faults(
         if path != base:
             chosen.append(file)
     faults.extend(_clashes(files, broken))
+    if SECTION not in broken:
+        faults.extend(source_faults(files))
     selected = dict.fromkeys(i for file in (chosen if paths else files) for i in file.entries)
     faults.sort(key=lambda f: (f.location.file, f.location.line, f.location.column) if f.location else ("", 0, 0))
     return (None if unreadable else Records(files, list(selected), frozenset(broken))), faults
@@ -261,32 +269,35 @@ def _read(path: StrPath) -> tuple[CatalogueFile | None, list[Fault], frozenset[s
     name = os.fspath(path)
     known = _Cached.of(name)
     if known is not None:
-        entries = known.read()
-        if entries is not None:
-            return CatalogueFile(name, entries), [], frozenset()
+        file = known.read()
+        if file is not None:
+            return file, [], frozenset()
     from kb.source import read_source
 
     try:
         source = read_source(name)
     except CatalogueError as error:
         return None, list(error.faults), frozenset()
-    entries, faults, broken = _check(source, name)
-    file = CatalogueFile(name, entries)
+    file, faults, broken = _check(source, name)
     file.__dict__["_source"] = source
     if known is not None and not faults:
-        known.write(entries)
+        known.write(file)
     return file, faults, broken
 
 
-def _check(source: Source, name: str) -> tuple[dict[str, Entry], list[Fault], frozenset[str]]:
-    from kb.schema import to_entry
+def _check(source: Source, name: str) -> tuple[CatalogueFile, list[Fault], frozenset[str]]:
+    from kb.schema import to_documents, to_entry
 
     entries: dict[str, Entry] = {}
+    documents: tuple[Document, ...] = ()
     faults = list(source.faults)
     broken: set[str] = {fault.location.path.split(".")[0] for fault in faults if fault.location}
     for entry_id, data in source.data.items():
         try:
-            entries[entry_id] = to_entry(entry_id, data, name)
+            if entry_id == SECTION:
+                documents = to_documents(data)
+            else:
+                entries[entry_id] = to_entry(entry_id, data, name)
         except CatalogueError as error:
             broken.add(entry_id)
             for fault in error.faults:
@@ -296,7 +307,7 @@ def _check(source: Source, name: str) -> tuple[dict[str, Entry], list[Fault], fr
             last = faults[-1].location
             faults.append(Fault("there are more faults after these; mend these first", location=last))
             break
-    return entries, faults, frozenset(broken)
+    return CatalogueFile(name, entries, documents), faults, frozenset(broken)
 
 
 class _Cached:
@@ -337,8 +348,8 @@ class _Cached:
         name = hashlib.sha256(os.fsencode(absolute)).hexdigest()[:32]
         return cls(file, os.path.join(home, "eqkb", f"records-{name}.json"), key)
 
-    def read(self) -> dict[str, Entry] | None:
-        """The entries, or None if they are not there, not these, or not whole."""
+    def read(self) -> CatalogueFile | None:
+        """The file, or None if it is not there, not this one, or not whole."""
         import hashlib
         import json
 
@@ -347,16 +358,18 @@ class _Cached:
                 header, payload = json.loads(stream.readline()), stream.read()
             if header != self.key | {"payload": hashlib.sha256(payload.encode()).hexdigest()}:
                 return None
-            return {row["id"]: _restore(row, self.file) for row in json.loads(payload)}
+            rows, documents = json.loads(payload)
+            entries = {row["id"]: _restore(row, self.file) for row in rows}
+            return CatalogueFile(self.file, entries, tuple([_restore_document(row) for row in documents]))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
-    def write(self, entries: Mapping[str, Entry]) -> None:
-        """Keep the entries; a cache that cannot be written is no fault."""
+    def write(self, file: CatalogueFile) -> None:
+        """Keep what the file holds; a cache that cannot be written is no fault."""
         import hashlib
         import json
 
-        payload = json.dumps([_plain(entry) for entry in entries.values()], separators=(",", ":"))
+        payload = json.dumps(_plain((tuple(file.entries.values()), file.documents)), separators=(",", ":"))
         header = self.key | {"payload": hashlib.sha256(payload.encode()).hexdigest()}
         temporary = f"{self.cache}.{os.getpid()}.tmp"
         try:
@@ -394,10 +407,15 @@ def _restore(row: dict[str, Any], origin: str) -> Entry:
     row["symbols"] = tuple([Symbol(**_tuples(s)) for s in row.get("symbols", ())])
     row["claims"] = tuple([NamedClaim(**c) for c in row.get("claims", ())])
     row["references"] = tuple([Reference(**_tuples(r)) for r in row.get("references", ())])
+    row["sources"] = tuple([SourceItem(**s) for s in row.get("sources", ())])
     row["frameworks"] = tuple([(name, path) for name, path in row.get("frameworks", ())])
     if "objective" in row:
         row["objective"] = Objective(**_tuples(row["objective"]))
     return Entry(**_tuples(row), origin=origin)
+
+
+def _restore_document(row: dict[str, Any]) -> Document:
+    return Document(**row | {"items": tuple([(key, title) for key, title in row["items"]])})
 
 
 def _tuples(row: dict[str, Any]) -> dict[str, Any]:

@@ -20,18 +20,19 @@ from kb.fields import (
     Alias,
     Argument,
     Arxiv,
+    Date,
     Decimal,
     Doi,
     Dotted,
     Empty,
     Glyph,
     Id,
+    Item,
     Line,
     Name,
     Notation,
     Outside,
     Size,
-    Source,
     Text,
     Url,
     Word,
@@ -40,7 +41,19 @@ from kb.fields import (
     near,
     what_is,
 )  # fmt: skip
-from kb.model import Entry, Kind, NamedClaim, Objective, Reference, Role, Symbol, SymbolKind
+from kb.model import (
+    Document,
+    Entry,
+    Finding,
+    Kind,
+    NamedClaim,
+    Objective,
+    Reference,
+    Role,
+    SourceItem,
+    Symbol,
+    SymbolKind,
+)
 from kb.parser import check_name
 from kb.sides import with_sides
 from kb.source import AT_KEY, Data, Number, shorten
@@ -89,6 +102,31 @@ class ReferenceRecord(Record):
     url: Url | None = None
 
 
+class SourceRecord(Record):
+    """``sources[0]``, where it is more than an item."""
+
+    item: Item
+    finding: Annotated[str, choice(get_args(Finding), "finding")] = "right"
+    note: Text = ""
+    claim: Line | None = None
+    use: Line = ""
+
+
+class DocumentRecord(Record):
+    """``documents.hundred``."""
+
+    title: Line
+    date: Date = ""
+    url: Url | None = None
+    items: Annotated[dict[str, Line], Field(min_length=1)]
+
+
+class DocumentsRecord(Record):
+    """The section ``documents`` of a file."""
+
+    documents: dict[str, DocumentRecord]
+
+
 class ObjectiveRecord(Record):
     """``objective``."""
 
@@ -118,7 +156,7 @@ class EntryRecord(Record):
     tags: list[Line] = Field(default_factory=list)
     frameworks: dict[str, Dotted] = Field(default_factory=dict)
     related: list[Id] = Field(default_factory=list)
-    sources: list[Source] = Field(default_factory=list)
+    sources: list[SourceRecord] = Field(default_factory=list)
     notes: list[Text] = Field(default_factory=list)
     references: list[ReferenceRecord] = Field(default_factory=list)
 
@@ -127,6 +165,8 @@ _RECORDS: dict[str, type[Record]] = {
     "symbols": SymbolRecord,
     "claims": ClaimRecord,
     "references": ReferenceRecord,
+    "sources": SourceRecord,
+    "documents": DocumentRecord,
     "objective": ObjectiveRecord,
 }
 
@@ -201,11 +241,13 @@ def _message(error: ErrorDetails) -> tuple[str, int]:
             )
 
 
-def _faults(error: ValidationError, claims: object) -> Iterator[Fault]:
+def _faults(error: ValidationError, written: dict[str, Any]) -> Iterator[Fault]:
+    """The faults of an entry; a claim or a source that was ``written`` as a text has no keys."""
     for details in error.errors(include_url=False):
         location = details["loc"]
-        if location[-1] == "formula" and isinstance(claims, dict) and not isinstance(claims.get(location[1]), dict):
-            location = location[:-1]
+        if len(location) == 3 and location[0] in ("claims", "sources"):
+            whole = written[str(location[0])][location[1]]
+            location = location if isinstance(whole, dict) else location[:-1]
         message, start = _message(details)
         yield Fault(message, _field(location), start)
 
@@ -237,15 +279,17 @@ def to_entry(entry_id: str, data: Data, origin: str = "") -> Entry:
         )
     filled = _filled(data)
     faults.extend(_bad_keys(filled))
-    claims = filled.get("claims")
-    if isinstance(claims, dict):
+    written = dict(filled)
+    if isinstance(claims := filled.get("claims"), dict):
         filled["claims"] = {n: c if isinstance(c, dict) else {"formula": c} for n, c in claims.items()}
+    if isinstance(sources := filled.get("sources"), list):
+        filled["sources"] = [s if isinstance(s, dict) else {"item": s} for s in sources]
     if "define" in filled and not isinstance(filled["define"], list):
         filled["define"] = [filled["define"]]
     try:
         record = EntryRecord.model_validate(filled)
     except ValidationError as error:
-        raise CatalogueError([*faults, *_faults(error, claims)]) from None
+        raise CatalogueError([*faults, *_faults(error, written)]) from None
     entry = _entry(entry_id, record, origin)
     faults.extend(inconsistencies(entry))
     if faults:
@@ -294,7 +338,10 @@ def _entry(entry_id: str, record: EntryRecord, origin: str) -> Entry:
         tags=tuple(record.tags),
         frameworks=tuple(record.frameworks.items()),
         related=tuple(record.related),
-        sources=tuple(record.sources),
+        sources=tuple(
+            SourceItem(s.item, s.finding, s.note, s.claim, s.use)  # type: ignore[arg-type]  # checked, as the kind
+            for s in record.sources
+        ),
         notes=tuple(record.notes),
         references=tuple(
             Reference(r.title, tuple(r.authors), r.year, r.venue, r.doi, r.arxiv, r.url) for r in record.references
@@ -323,3 +370,33 @@ def _symbol(name: str, record: SymbolRecord) -> Symbol:
         glyph=record.glyph,
         about=record.about,
     )
+
+
+def to_documents(data: Data) -> tuple[Document, ...]:
+    """The section ``documents`` of a file.
+
+    Raises CatalogueError with every fault of it; their places are paths inside the section.
+    """
+    filled = _filled(data)
+    faults = list(_bad_document_keys(filled)) if isinstance(filled, dict) else []
+    try:
+        record = DocumentsRecord.model_validate({"documents": filled})
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            message, start = _message(details)
+            faults.append(Fault(message, _field(details["loc"][1:]), start))
+    if faults:
+        raise CatalogueError(faults)
+    return tuple(Document(key, d.title, tuple(d.items.items()), d.date, d.url) for key, d in record.documents.items())
+
+
+def _bad_document_keys(documents: dict[str, Any]) -> Iterator[Fault]:
+    for key, document in documents.items():
+        if not re.fullmatch(r"[A-Za-z][\w-]{0,63}", key, re.ASCII):
+            message = f"{shorten(key)} cannot name a document; use at most 64 ASCII letters, digits, '_' and '-'"
+            yield Fault(message, key, AT_KEY)
+        items = document.get("items") if isinstance(document, dict) else None
+        for item in items if isinstance(items, dict) else ():
+            if not re.fullmatch(r"[\w.-]{1,64}", item, re.ASCII):
+                message = f"{shorten(item)} cannot name an item; use at most 64 ASCII letters, digits, '.', '_' and '-'"
+                yield Fault(message, f"{key}.items.{item}", AT_KEY)

@@ -35,7 +35,8 @@ def entry(entry_id: str, **fields: str) -> str:
     return f"{entry_id}:\n" + "".join(f"  {key}: {value}\n" for key, value in rows.items())
 
 
-FULL = """\
+FULL = (
+    """\
 full:
   name: Füll
   kind: objective
@@ -59,11 +60,17 @@ full:
   objective: {minimize: [z], maximize: [f], subject_to: ["z >= 0"]}
   frameworks: {torch: torch.relu, jax: jax.nn.relu}
   related: [full_two]
-  sources: [hundred/4]
+  sources: [lecture/1, {item: lecture/2-a, finding: error, note: Not so., claim: d, use: demand}]
   notes: [one, two]
   references:
     - {title: T, authors: [A, B], year: 2017, venue: V, doi: 10.1000/x, arxiv: "1706.03762", url: "https://x.org"}
-""" + entry("full_two")
+"""
+    + entry("full_two")
+    + """\
+documents:
+  lecture: {title: Lecture, date: 2020-03-02, url: "https://x.org", items: {1: One, 2-a: Two}}
+"""
+)
 
 
 @pytest.fixture(autouse=True)
@@ -104,9 +111,12 @@ def test_a_file_keeps_its_order_and_its_places(write: Write) -> None:
 
 def test_every_field_survives_the_cache(write: Write, cache: Path) -> None:
     path = write(FULL)
-    fresh = read_file(path).entries
+    file = read_file(path)
     assert len(list(cache.iterdir())) == 1
-    again = read_file(path).entries
+    cached = read_file(path)
+    assert cached.documents == file.documents
+    assert hash(cached.documents) == hash(file.documents)
+    fresh, again = file.entries, cached.entries
     assert again == fresh
     assert again["full"] is not fresh["full"]
     assert again["full"].origin == fresh["full"].origin
@@ -373,6 +383,58 @@ def test_related_ids_must_exist(write: Write, shipped: Path) -> None:
     ]
     with pytest.raises(CatalogueError):
         read_records([mine], shipped)
+
+
+DOCUMENTS = "documents:\n  lecture: {title: Lecture, items: {1: One, 2: Two}}\n"
+
+
+def source_faults_of(files: list[Path], shipped: Path) -> list[str]:
+    return messages(structural_faults(files, shipped)[1])
+
+
+def test_items_of_sources_must_be_declared(write: Write) -> None:
+    shipped = write(entry("first", sources="[lecture/1, lecture/3, lectur/1]"), DOCUMENTS, name="shipped.yaml")
+    for _ in range(2):  # the second time from the cache
+        assert source_faults_of([], shipped) == [
+            f"{shipped}:7:24: first.sources[1]: the document 'lecture' has no item '3'; its items are 1, 2",
+            f"{shipped}:7:35: first.sources[2]: no document is called 'lectur'; did you mean 'lecture'?",
+        ]
+
+
+def test_a_file_may_use_documents_of_the_shipped_one_and_declare_its_own(write: Write) -> None:
+    shipped = write(entry("first", sources="[lecture/1]"), DOCUMENTS, name="shipped.yaml")
+    own = "documents: {talk: {title: Talk, items: {a: A}}}\n"
+    mine = write(entry("mine", sources="[lecture/2, talk/a]"), own)
+    records = read_records([mine], shipped)
+    assert list(records.documents) == ["lecture", "talk"]
+    assert [d.key for d in records.files[1].documents] == ["talk"]
+    assert "documents" not in records
+    mine = write(entry("mine", sources="[paper/2]"), own.replace("talk", "lecture"))
+    assert source_faults_of([mine], shipped) == [
+        f"{mine}:7:13: mine.sources[0]: no document is called 'paper'; declare it under 'documents', "
+        "at the outermost level of the file",
+        f"{mine}:8:13: documents.lecture: the document 'lecture' is declared at {shipped}:9; choose another key",
+    ]
+
+
+def test_an_item_has_one_finding(write: Write) -> None:
+    shipped = write(entry("first", sources="[lecture/1]"), DOCUMENTS, name="shipped.yaml")
+    mine = write(
+        entry("mine", sources="[{item: lecture/1, finding: error, note: no}, {item: lecture/2, note: both say so}]"),
+        entry("more", sources="[lecture/1, lecture/2]"),
+    )
+    assert source_faults_of([mine], shipped) == [
+        f"{mine}:7:13: mine.sources[0]: the entry 'first' at {shipped}:7 gives 'lecture/1' the finding 'right', "
+        "and here it is 'error'; state one finding, or leave the item to that entry"
+    ]
+
+
+def test_faulty_documents_are_not_missed_as_well(write: Write, shipped: Path) -> None:
+    mine = write(entry("mine", sources="[lecture/1]"), DOCUMENTS.replace("title", "titel"))
+    assert [fault.split(";")[0].removeprefix(f"{mine}:") for fault in source_faults_of([mine], shipped)] == [
+        "9:3: documents.lecture.title: the key 'title' is missing",
+        "9:13: documents.lecture.titel: unknown key 'titel'",
+    ]
 
 
 def test_an_unreadable_file_gives_no_records_but_all_faults(write: Write, shipped: Path, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import yaml
 
 from kb.errors import CatalogueError, Fault
 from kb.glyphs import glyph_fault
-from kb.model import Entry, NamedClaim, Objective, Reference, Symbol
-from kb.schema import to_entry
+from kb.model import Document, Entry, NamedClaim, Objective, Reference, SourceItem, Symbol
+from kb.schema import to_documents, to_entry
 from kb.source import AT_KEY, parse_source
 
 MINIMAL = """
@@ -54,7 +54,9 @@ differentiate: [z, a]
 objective: {minimize: [z], maximize: [f], subject_to: ["z >= 0"]}
 frameworks: {torch: torch.nn.functional.softmax}
 related: [log_softmax]
-sources: [hundred/4, dl-equations/6.1a]
+sources:
+  - hundred/4
+  - {item: dl-equations/6.1a, finding: garbled, note: Lost a bar., claim: rich, use: demand}
 notes: ["a note: <script> {{7*7}} \\\\input \\"\\"\\""]
 references:
   - {title: T, authors: [A, B], year: 2017, venue: V, doi: 10.1000/x.y_(z), arxiv: "1706.03762", url: "https://x.org/a?b#c"}
@@ -111,7 +113,11 @@ def test_every_field_arrives() -> None:
     assert read.claims == (NamedClaim("plain", "p == s"), NamedClaim("rich", "p >= 0", "why", True))
     assert read.objective == Objective(("z",), ("f",), ("z >= 0",))
     assert read.frameworks == (("torch", "torch.nn.functional.softmax"),)
-    assert read.sources == ("hundred/4", "dl-equations/6.1a")
+    assert read.sources == (
+        SourceItem("hundred/4"),
+        SourceItem("dl-equations/6.1a", "garbled", "Lost a bar.", "rich", "demand"),
+    )
+    assert (read.sources[1].document, read.sources[1].key) == ("dl-equations", "6.1a")
     assert read.notes == ('a note: <script> {{7*7}} \\input """',)
     assert read.references == (
         Reference("T", ("A", "B"), 2017, "V", "10.1000/x.y_(z)", "1706.03762", "https://x.org/a?b#c"),
@@ -162,6 +168,37 @@ def test_every_field_arrives() -> None:
         ({"related": "[Softmax]"}, "related[0]", "is not an id"),
         ({"related": "[an_id]"}, "related[0]", "not related to itself"),
         ({"sources": "[hundred]"}, "sources[0]", "write it like hundred/4"),
+        ({"sources": "[4]"}, "sources[0]", "a number where text belongs"),
+        ({"sources": "hundred/4"}, "sources", "write a list"),
+        ({"sources": "[{item: hundred}]"}, "sources[0].item", "write it like hundred/4"),
+        ({"sources": "[{finding: error, note: n}]"}, "sources[0].item", "'item' is missing"),
+        ({"sources": "[{item: a/1, findng: error}]"}, "sources[0].findng", "did you mean 'finding'?"),
+        ({"sources": "[{item: a/1, finding: eror, note: n}]"}, "sources[0].finding", "did you mean 'error'?"),
+        ({"sources": "[{item: a/1, finding: error}]"}, "sources[0]", "add 'note: ...'"),
+        ({"sources": "[a/1, b/1, {item: a/1, finding: error, note: n}]"}, "sources[2]", "in this list twice"),
+        (
+            {"sources": "[{item: a/1, finding: error, note: n, claim: wrng}]", "claims": "{wrong: x >= y}"},
+            "sources[0].claim",
+            "no claim is called 'wrng'; did you mean 'wrong'?",
+        ),
+        (
+            {"sources": "[{item: a/1, finding: error, note: n, claim: wrong}]"},
+            "sources[0].claim",
+            "add it under 'claims', with 'refuted: true'",
+        ),
+        (
+            {"sources": "[{item: a/1, finding: error, note: n, claim: wrong}]", "claims": "{wrong: x >= y}"},
+            "sources[0].claim",
+            "'wrong' is not one that must be refuted",
+        ),
+        (
+            {
+                "sources": "[{item: a/1, claim: wrong}]",
+                "claims": "{wrong: {formula: x >= y, refuted: true}}",
+            },
+            "sources[0].claim",
+            "states no refuted claim",
+        ),
         ({"frameworks": "{torch: torch nn}"}, "frameworks.torch", "is not a name in a framework"),
         ({"frameworks": "{'7': a.b}"}, "frameworks.7", "not the name of a framework"),
         ({"references": "[{year: 2017}]"}, "references[0].title", "'title' is missing"),
@@ -341,3 +378,46 @@ def test_glyphs_that_tex_may_not_have(glyph: str, start: int, words: str) -> Non
     assert found is not None
     assert words in found[0]
     assert found[1] == start
+
+
+# --- documents --------------------------------------------------------------------------------
+
+
+def documents(text: str) -> tuple[Document, ...]:
+    return to_documents(parse_source(f"documents: {text}\n".encode(), "f.yaml").data["documents"])
+
+
+def test_documents_arrive_in_their_order() -> None:
+    assert documents(
+        "{b-2: {title: B, date: 2020-03-02, url: https://x.org, items: {2: Two, 1.a: One}}, a: {title: A, "
+        "date: 2020, items: {x: X}}}"
+    ) == (
+        Document("b-2", "B", (("2", "Two"), ("1.a", "One")), "2020-03-02", "https://x.org"),
+        Document("a", "A", (("x", "X"),), "2020"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "words"),
+    [
+        ("", "", "nothing stands where a mapping belongs"),
+        ("[a]", "", "a list where a mapping belongs"),
+        ("{a: b}", "a", "text where a mapping belongs"),
+        ("{a: {title: A}}", "a.items", "'items' is missing"),
+        ("{a: {title: A, items: {}}}", "a.items", "write at least one item"),
+        ("{a: {title: A, items: [x]}}", "a.items", "a list where a mapping belongs"),
+        ("{a: {title: 7, items: {x: X}}}", "a.title", "put it in quotes: '7'"),
+        ("{a: {title: A, items: {x: 7}}}", "a.items.x", "put it in quotes: '7'"),
+        ("{a: {titel: A, items: {x: X}}}", "a.titel", "did you mean 'title'"),
+        ("{a: {title: A, date: yesterday, items: {x: X}}}", "a.date", "write 2020, 2020-03 or 2020-03-02"),
+        ("{a: {title: A, url: nowhere, items: {x: X}}}", "a.url", "not a web address"),
+        ("{a b: {title: A, items: {x: X}}}", "a b", "cannot name a document"),
+        ("{a: {title: A, items: {x y: X}}}", "a.items.x y", "cannot name an item"),
+    ],
+)  # fmt: skip
+def test_faults_of_documents(text: str, where: str, words: str) -> None:
+    with pytest.raises(CatalogueError) as caught:
+        documents(text)
+    found = {fault.field: fault.message for fault in caught.value.faults}
+    assert where in found, found
+    assert words in found[where], found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kb.catalogue import Catalogue, load_catalogue
 from kb.cli.terminal import columns_of, harmless, on_terminal, pad, paint, print_json, shorten, width
 from kb.errors import NotFound, nearest
-from kb.model import Entry
+from kb.model import Entry, SourceItem
 
 if TYPE_CHECKING:
     from kb.equation import Equation
@@ -145,11 +145,16 @@ def full(equation: Equation) -> dict[str, Any]:
         "objective": _plain(entry.objective) if entry.objective else None,
         "frameworks": dict(entry.frameworks),
         "related": list(entry.related),
-        "sources": list(entry.sources),
+        "sources": [source_row(s) for s in entry.sources],
         "notes": list(entry.notes),
         "references": [_plain(r) for r in entry.references],
         "evidence": evidence.as_json() if evidence is not None else {"verdict": "not checked"},
     }
+
+
+def source_row(source: SourceItem) -> dict[str, Any]:
+    """An item of a document that an entry covers, in JSON."""
+    return {"ref": source.item} | {name: v for name, v in _plain(source).items() if name != "item"}
 
 
 def _plain(record: Any) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def key_of(entry: Entry, entries: Mapping[str, Entry]) -> str:
     """A digest of the entry, of all entries that it calls, of kb's own source and of the libraries."""
     digest = hashlib.sha256()
     for needed in _needed(entry, entries):
-        digest.update(repr(replace(needed, origin="")).encode())
+        digest.update(repr(replace(needed, origin="", sources=(), notes=(), references=())).encode())
     digest.update(source_digest().encode())
     digest.update(repr(library_versions()).encode())
     return digest.hexdigest()
