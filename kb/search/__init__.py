@@ -42,10 +42,9 @@ def search(entries: Iterable[Entry], words: Sequence[str]) -> list[tuple[float, 
         for n, (a, b) in enumerate(pairwise(pieces)):
             found = found or _answers([*pieces[:n], _Piece(a.text + b.text, known), *pieces[n + 2 :]], cards)
         lost = [piece for piece in pieces if not any(map(piece.worth, cards))]
-        said = {word: word for card in cards for word in words_of(card.text)}
-        for misspelt, words_known in product((lost, pieces), (known, known | said)):
+        for misspelt, wide in product((lost, pieces), (False, True)):
             if misspelt and not found:
-                _forgive(misspelt, cards, words_known, said)
+                _forgive(misspelt, cards, known, wide)
                 found = _answers(pieces, cards)
     return found
 
@@ -142,17 +141,22 @@ def _all(card: Card, words: Sequence[Wanted]) -> float:
     return total
 
 
-def _forgive(
-    pieces: Sequence[_Piece], cards: Sequence[Card], known: Mapping[str, str], said: Mapping[str, str]
-) -> None:
-    """For every piece the known words that are nearest to it, those that are only said if there are no others."""
-    names = {name: name for card in cards for name in card.squashed}
-    names.update(known)
+def _forgive(pieces: Sequence[_Piece], cards: Sequence[Card], known: Mapping[str, str], wide: bool) -> None:
+    """For every piece the words of the catalogue that are nearest to it.
+
+    Those of its text count where there are no others, or where the search is ``wide``.
+    """
+    names = {name: name for card in cards for name in card.squashed} | dict(known)
+    said: dict[str, str] = {}
     for piece in pieces:
         words = [word for word in piece.camel or piece.words if word not in FILLERS]
         piece.near = [_nearest(word, names) for word in words]
-        if not all(piece.near):
-            piece.near = [near or _nearest(word, said) for near, word in zip(piece.near, words, strict=True)]
+        if wide or not all(piece.near):
+            said = said or names | {word: word for card in cards for word in words_of(card.text)}
+            piece.near = [
+                near if near and not wide else _nearest(word, said)
+                for near, word in zip(piece.near, words, strict=True)
+            ]
 
 
 def _nearest(word: str, known: Mapping[str, str]) -> frozenset[str]:
