@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -29,11 +31,12 @@ MEMORY_TARGET = 1.3
 MILLI = 1e3
 
 COLD_DERIVATIVES = """
-import json, time
+import json, sys, time
 import kb
 catalogue = kb.load_catalogue()
+part, parts = map(int, sys.argv[1:])
 times, failures = {}, {}
-for name, equation in catalogue.items():
+for name, equation in list(catalogue.items())[part::parts]:
     for symbol in equation.entry.differentiate if hasattr(equation, "entry") else equation.differentiable:
         forms = {
             "partial": lambda: equation.derivative(symbol),
@@ -54,6 +57,30 @@ for name, equation in catalogue.items():
             times[f"{name} {symbol} {form}"] = time.perf_counter() - start
 print(json.dumps({"times": times, "failures": failures}))
 """
+
+
+# What is done with the first so many entries, all of it anew.
+_FIRST = """
+import sys, time
+import kb
+from kb.programs import Programs
+from kb.validation import semantic_faults
+catalogue = kb.load_catalogue()
+ids = list(catalogue)[:int(sys.argv[1])]
+start = time.perf_counter()
+"""
+_SPENT = "print(time.perf_counter() - start)"
+GROWTH = {
+    "validate": _FIRST
+    + "programs = Programs(catalogue.records)\nfor i in ids: assert not semantic_faults(programs, i)\n"
+    + _SPENT,
+    "search": _FIRST
+    + "from kb.search import search\nfor _ in range(20): search([catalogue.entry(i) for i in ids], ['lernrate'])\n"
+    + _SPENT,
+    "derivatives": _FIRST
+    + "for i in ids:\n    for s in catalogue[i].entry.differentiate: catalogue[i].vjp(wrt=[s]).text()\n"
+    + _SPENT,
+}
 
 
 @dataclass(frozen=True)
@@ -218,18 +245,45 @@ def measure_baselines(repetitions: int) -> None:
 
 
 def measure_derivatives() -> None:
-    """All declared derivatives of all entries in a fresh process."""
-    done = subprocess.run([sys.executable, "-c", COLD_DERIVATIVES], cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        print("derivatives: the process failed:", done.stderr.strip().splitlines()[-1])
+    """All declared derivatives of all entries in two fresh processes, each with every other entry."""
+    line = [sys.executable, "-c", COLD_DERIVATIVES]
+    start = time.perf_counter()
+    running = [
+        subprocess.Popen([*line, str(part), "2"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for part in range(2)
+    ]
+    done = [process.communicate() for process in running]
+    elapsed = time.perf_counter() - start
+    if any(process.returncode for process in running):
+        print("derivatives: a process failed:", *(stderr.strip().splitlines()[-1:] for _, stderr in done))
         return
-    report = json.loads(done.stdout.splitlines()[-1])
-    times: dict[str, float] = report["times"]
-    print(f"{len(times)} derivatives, cold, seconds: {verdict(sum(times.values()), 10.0)}")
+    reports = [json.loads(stdout.splitlines()[-1]) for stdout, _ in done]
+    times: dict[str, float] = {name: seconds for report in reports for name, seconds in report["times"].items()}
+    print(f"{len(times)} derivatives, cold, in two processes, seconds: {verdict(elapsed, 30.0)}")
+    print(f"the same, sum of both, seconds: {sum(times.values()):.1f}; the slowest:")
     for name, seconds in sorted(times.items(), key=lambda item: -item[1])[:5]:
         print(f"  {name:60} {verdict(seconds, 0.5)}")
-    for name, message in report["failures"].items():
+    for name, message in ((n, m) for report in reports for n, m in report["failures"].items()):
         print(f"  FAILED {name}: {message}")
+
+
+def measure_growth() -> None:
+    """How the work on the first 25, 50, ... entries grows with their number: the exponent of a power of it."""
+    import kb
+
+    counts = [n for n in (25, 50, 100) if n < len(kb.load_catalogue())] + [len(kb.load_catalogue())]
+    for name, script in GROWTH.items():
+        seconds = []
+        for count in counts:
+            done = subprocess.run([sys.executable, "-c", script, str(count)], cwd=ROOT, capture_output=True, text=True)
+            if done.returncode:
+                print(f"{name}: FAILED: {done.stderr.strip().splitlines()[-1]}")
+                break
+            seconds.append(float(done.stdout))
+        else:
+            exponent = np.polyfit(np.log(counts), np.log(seconds), 1)[0]
+            row = ", ".join(f"{count}: {value:.2f} s" for count, value in zip(counts, seconds, strict=True))
+            print(f"{name:12} exponent {exponent:.2f}   {row}")
 
 
 def measure_commands(repetitions: int) -> None:
@@ -258,8 +312,13 @@ def measure_commands(repetitions: int) -> None:
     print(f"python -c 'import click'  {base * MILLI:7.1f} ms")
     for name, seconds in zip(started, times, strict=True):
         print(f"eqkb {name + ', ratio':20} {verdict(seconds / base, 1.8)}")
+    with tempfile.TemporaryDirectory() as empty:
+        anew = {**os.environ, "XDG_CACHE_HOME": empty}
+        start = time.perf_counter()
+        subprocess.run(lines["validate"], cwd=ROOT, capture_output=True, env=anew)
+        first = time.perf_counter() - start
     validate, difference = interleaved([run(lines["validate"]), run(diff)], 3)
-    print(f"eqkb validate, seconds    {verdict(validate, 0.5)}")
+    print(f"eqkb validate, seconds    {verdict(validate, 0.5)} (the first time, with nothing kept: {first:.2f})")
     print(f"eqkb diff, seconds        {verdict(difference, 1.0)}")
 
 
@@ -279,11 +338,12 @@ def measure_generated(repetitions: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure eqkb against its targets.")
     parser.add_argument("--repetitions", type=int, default=15)
-    parser.add_argument("--only", choices=("kernels", "baselines", "derivatives", "commands"))
+    parser.add_argument("--only", choices=("kernels", "baselines", "derivatives", "growth", "commands"))
     chosen = parser.parse_args()
     sections: dict[str, Callable[[], None]] = {
         "kernels": lambda: measure_generated(chosen.repetitions),
         "derivatives": measure_derivatives,
+        "growth": measure_growth,
         "commands": lambda: measure_commands(chosen.repetitions),
     }
     if chosen.only == "baselines":

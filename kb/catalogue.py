@@ -100,19 +100,19 @@ def check_files(files: Sequence[StrPath]) -> tuple[Records | None, list[Fault]]:
     if records is None:
         return None, faults
     from kb.programs import Programs
-    from kb.validation import semantic_faults
+    from kb.validation import Validation
 
-    programs = Programs(records)
+    validation = Validation(Programs(records), thorough=bool(files))
     found: list[Fault] = []
     for entry_id in records.selected:
         if entry_id not in records.broken:
-            own = semantic_faults(programs, entry_id, thorough=bool(files))
-            found += [place(records, entry_id, fault) for fault in own]
+            found += [place(records, entry_id, fault) for fault in validation.faults(entry_id)]
         if len(found) > MAX_FAULTS:
             found[MAX_FAULTS:] = [
                 Fault("there are more faults after these; mend these first", location=found[-1].location)
             ]
             break
+    validation.finish()
     return records, sorted([*faults, *found], key=_order)
 
 
@@ -123,9 +123,10 @@ def _order(fault: Fault) -> tuple[str, int, int]:
 
 def require_valid(catalogue: Catalogue) -> None:
     """Raise CatalogueError with all faults of the formulas of the entries that the catalogue iterates over."""
-    from kb.validation import semantic_faults
+    from kb.validation import Validation
 
-    records, programs = catalogue.records, catalogue.programs
-    faults = [place(records, i, fault) for i in catalogue for fault in semantic_faults(programs, i)]
+    validation = Validation(catalogue.programs)
+    faults = [place(catalogue.records, i, fault) for i in catalogue for fault in validation.faults(i)]
+    validation.finish()
     if faults:
         raise CatalogueError(sorted(faults, key=_order))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple, NoReturn
 
@@ -86,6 +87,8 @@ class _Token(NamedTuple):
     at: int
 
 
+# Formulas are read by the validation, the interpreter, the calculus and the printers; their trees are immutable.
+@lru_cache(maxsize=8192)
 def parse_expression(text: str) -> Node:
     """Parse one expression.
 
@@ -97,6 +100,7 @@ def parse_expression(text: str) -> Node:
     return node
 
 
+@lru_cache(maxsize=8192)
 def parse_statement(text: str) -> Step | Claim:
     """Parse ``target = value`` or a claim ``left == right``, ``left >= right``, ``left <= right``."""
     parser = _Parser(text)

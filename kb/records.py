@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+from kb.cache import cache_path, keep, read_kept
 from kb.documents import SECTION, source_faults
 from kb.errors import CatalogueError, Fault, Location, NotFound, nearest
 from kb.model import Document, Entry, NamedClaim, Objective, Reference, SourceItem, Symbol
@@ -323,11 +323,11 @@ class _Cached:
         """None where the file cannot be read, or there is no cache directory."""
         import hashlib
 
-        home = os.environ.get("XDG_CACHE_HOME", "")
-        home = home if os.path.isabs(home) else os.path.join(os.path.expanduser("~"), ".cache")
+        absolute = os.path.realpath(file)
+        path = cache_path(f"records-{hashlib.sha256(os.fsencode(absolute)).hexdigest()[:32]}.json")
         try:
             status = os.stat(file)
-            if not os.path.isabs(home) or not stat.S_ISREG(status.st_mode) or status.st_size > 5_000_000:
+            if path is None or not stat.S_ISREG(status.st_mode) or status.st_size > 5_000_000:
                 return None
             with open(file, "rb") as stream:
                 content = hashlib.sha256(stream.read(5_000_001)).hexdigest()
@@ -337,7 +337,6 @@ class _Cached:
                     code.update(stream.read())
         except (OSError, ValueError):
             return None
-        absolute = os.path.realpath(file)
         key: dict[str, str | int] = {
             "path": absolute,
             "size": status.st_size,
@@ -345,8 +344,7 @@ class _Cached:
             "sha256": content,
             "code": code.hexdigest(),
         }
-        name = hashlib.sha256(os.fsencode(absolute)).hexdigest()[:32]
-        return cls(file, os.path.join(home, "eqkb", f"records-{name}.json"), key)
+        return cls(file, path, key)
 
     def read(self) -> CatalogueFile | None:
         """The file, or None if it is not there, not this one, or not whole."""
@@ -354,14 +352,14 @@ class _Cached:
         import json
 
         try:
-            with open(self.cache, encoding="utf-8") as stream:
-                header, payload = json.loads(stream.readline()), stream.read()
+            first, _, payload = (read_kept(self.cache) or "").partition("\n")
+            header = json.loads(first)
             if header != self.key | {"payload": hashlib.sha256(payload.encode()).hexdigest()}:
                 return None
             rows, documents = json.loads(payload)
             entries = {row["id"]: _restore(row, self.file) for row in rows}
             return CatalogueFile(self.file, entries, tuple([_restore_document(row) for row in documents]))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
     def write(self, file: CatalogueFile) -> None:
@@ -371,15 +369,7 @@ class _Cached:
 
         payload = json.dumps(_plain((tuple(file.entries.values()), file.documents)), separators=(",", ":"))
         header = self.key | {"payload": hashlib.sha256(payload.encode()).hexdigest()}
-        temporary = f"{self.cache}.{os.getpid()}.tmp"
-        try:
-            os.makedirs(os.path.dirname(self.cache), mode=0o700, exist_ok=True)
-            with open(temporary, "x", encoding="utf-8") as stream:
-                stream.write(json.dumps(header) + "\n" + payload)
-            os.replace(temporary, self.cache)
-        except (OSError, ValueError):
-            with suppress(OSError):
-                os.unlink(temporary)
+        keep(self.cache, json.dumps(header) + "\n" + payload)
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
+_FIELDS: dict[type[Node], tuple[str, ...]] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -22,8 +24,11 @@ class Node:
 
     def children(self) -> Iterator[Node]:
         """The nodes directly below this one, in the order they were written."""
-        for f in fields(self):
-            value = getattr(self, f.name)
+        kind = self.__class__
+        if kind not in _FIELDS:
+            _FIELDS[kind] = tuple(f.name for f in fields(self) if f.name != "at")
+        for name in _FIELDS[kind]:
+            value = getattr(self, name)
             if isinstance(value, Node):
                 yield value
             elif isinstance(value, tuple):

@@ -6,10 +6,12 @@ nor NumPy nor mpmath is needed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kb import tree
+from kb.cache import EntryKeys, cache_path, keep, read_kept, source_digest
 from kb.errors import EqkbError, Fault, LanguageError
 from kb.parser import parse_expression, parse_statement
 from kb.programs import Programs
@@ -18,15 +20,44 @@ if TYPE_CHECKING:
     from kb.index.entries import Elaborated
     from kb.model import Entry
 
+_MOST_KEPT = 10_000
 _TOO_DEEP = "nested too deeply; split it into steps"
 
 
-def semantic_faults(programs: Programs, entry_id: str, thorough: bool = False) -> list[Fault]:
-    """All faults of the formulas of one entry, each with its field and the character where it begins.
+class Validation:
+    """The faults of the formulas of entries; one that had none before is not looked at until something changes.
 
     ``thorough`` also works out the derivatives in claims, to see that they exist and that both sides
-    differ; for identities that is always done.
+    differ; for identities that is always done. ``finish`` keeps what was found.
     """
+
+    def __init__(self, programs: Programs, thorough: bool = False) -> None:
+        self.programs = programs
+        self.thorough = thorough
+        self._keys = EntryKeys(programs.entries)
+        self._state = f"{source_digest()} {sys.version_info[:3]} {thorough}"
+        self._path = cache_path(f"faultless-{'all' if thorough else 'plain'}.txt")
+        state, *kept = (read_kept(self._path) or "").splitlines() or [""]
+        self._before = dict.fromkeys(kept if state == self._state else [])
+        self._now: dict[str, None] = {}
+
+    def faults(self, entry_id: str) -> list[Fault]:
+        """All faults of the formulas of one entry, each with its field and the character where it begins."""
+        key = self._keys.of(entry_id)
+        found = [] if key in self._before else semantic_faults(self.programs, entry_id, self.thorough)
+        if not found:
+            self._now[key] = None
+        return found
+
+    def finish(self) -> None:
+        """Keep what has no faults, for the next time."""
+        if self._now.keys() - self._before.keys():
+            keys = [*self._now, *(key for key in self._before if key not in self._now)]
+            keep(self._path, "\n".join([self._state, *keys[:_MOST_KEPT]]))
+
+
+def semantic_faults(programs: Programs, entry_id: str, thorough: bool = False) -> list[Fault]:
+    """All faults of the formulas of one entry, each with its field; ``thorough`` as in Validation."""
     elaborated = programs.elaborated(entry_id)
     faults = list(elaborated.faults)
     if not elaborated.scope.declared:

@@ -13,7 +13,9 @@ from agreement import shipped
 from selection import sampled
 
 import kb
+import kb.validation
 from kb.errors import CatalogueError, NotDifferentiable, NotFound
+from kb.programs import Programs
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -316,3 +318,30 @@ def test_what_sympy_has_no_form_for_stays_a_name() -> None:
     assert equation.expr.has(sympy.Determinant)
     assert str(lam[i] ** 2 * vectors[0, i]) in str(equation.expr)
     assert str(equation.steps["lam"]) == "lam"
+
+
+def test_what_was_well_formed_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "own.yaml"
+    seen: list[str] = []
+    looked = kb.validation.semantic_faults
+
+    def counted(programs: Programs, entry_id: str, thorough: bool = False) -> list[kb.Fault]:
+        seen.append(entry_id)
+        return looked(programs, entry_id, thorough)
+
+    monkeypatch.setattr(kb.validation, "semantic_faults", counted)
+
+    def validated(inner: str) -> tuple[list[str], int]:
+        path.write_text(
+            entry("inner", define=inner) + entry("outer", define="y = inner(x)**2") + entry("other"), encoding="utf-8"
+        )
+        seen.clear()
+        return seen, len(kb.validate(path))
+
+    assert validated("y = 2*x") == (["inner", "outer", "other"], 0)
+    assert validated("y = 2*x") == ([], 0)
+    assert validated("y = 3*x") == (["inner", "outer"], 0)
+    assert validated("y = 3*z") == (["inner", "outer"], 1)
+    assert validated("y = 3*z") == (["inner"], 1)
+    assert validated("y = 2*x") == ([], 0)

@@ -16,10 +16,11 @@ from selection import sampled
 
 import kb
 from kb import evidence
+from kb.cache import cache_path, source_digest
 from kb.catalogue import Catalogue
 from kb.evidence.derivatives import FEWEST_POINTS, check_derivatives
 from kb.evidence.gather import all_checks
-from kb.evidence.kept import directory, key_of, library_versions, source_digest
+from kb.evidence.kept import key_of, library_versions
 from kb.evidence.record import Check, Evidence, from_json
 from kb.evidence.subject import Subject
 from kb.evidence.verdict import Verdict, overall
@@ -227,7 +228,7 @@ def test_a_broken_file_counts_as_not_checked(catalogue: Catalogue, content: str)
     equation = catalogue["sigmoid"]
     evidence.store(equation, evidence.check(equation))
     assert evidence.stored(equation) is not None
-    folder = directory()
+    folder = cache_path("evidence")
     assert folder is not None
     (path,) = Path(folder).glob("sigmoid-*.json")
     path.write_text(content)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from kb.cache import cache_path, keep, read_kept
 from kb.catalogue import Catalogue
 from kb.errors import EqkbError
 
@@ -58,7 +59,7 @@ def rendered(catalogue: Catalogue, entry_id: str) -> dict[str, Any]:
 
 def _evidence_digest(entry_id: str) -> str:
     """What changes whenever other evidence is stored for an entry; empty where there is none."""
-    folder = _cache("evidence")
+    folder = cache_path("evidence")
     digest = hashlib.sha256()
     if folder is None:
         return ""
@@ -69,13 +70,6 @@ def _evidence_digest(entry_id: str) -> str:
                     digest.update(stream.read(5_000_000))
                 return digest.hexdigest()
     return ""
-
-
-def _cache(name: str) -> str | None:
-    """A path in eqkb's part of the user's cache directory; None where there is no such directory."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    home = home if os.path.isabs(home) else os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(home, "eqkb", name) if os.path.isabs(home) else None
 
 
 def _render(catalogue: Catalogue, entry_id: str) -> dict[str, Any]:
@@ -147,34 +141,24 @@ class _Store:
         except (OSError, ValueError):
             return None
         name = hashlib.sha256(os.fsencode("\0".join(paths))).hexdigest()[:32]
-        store = _cache(f"pages-{name}.json")
+        store = cache_path(f"pages-{name}.json")
         return cls(store, key.hexdigest()) if store is not None else None
 
     def read(self) -> dict[str, Any]:
         """All pages that are kept; none if they are stale, truncated or foreign."""
         try:
-            with open(self.path, encoding="utf-8") as stream:
-                key, digest, payload = stream.read(20_000_000).split("\n", 2)
+            key, digest, payload = (read_kept(self.path) or "").split("\n", 2)
             if (key, digest) != (self.key, hashlib.sha256(payload.encode()).hexdigest()):
                 return {}
             pages = json.loads(payload)
-        except (OSError, ValueError, RecursionError):
+        except (ValueError, RecursionError):
             return {}
         return pages if isinstance(pages, dict) else {}
 
     def write(self, pages: dict[str, Any]) -> None:
         """Keep the pages; where that is not possible, do without."""
         payload = json.dumps(pages)
-        digest = hashlib.sha256(payload.encode()).hexdigest()
-        temporary = f"{self.path}.{os.getpid()}.tmp"
-        try:
-            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            with open(temporary, "x", encoding="utf-8") as stream:
-                stream.write(f"{self.key}\n{digest}\n{payload}")
-            os.replace(temporary, self.path)
-        except (OSError, ValueError):
-            with suppress(OSError):
-                os.unlink(temporary)
+        keep(self.path, f"{self.key}\n{hashlib.sha256(payload.encode()).hexdigest()}\n{payload}")
 
 
 def _code() -> Iterator[str]:

@@ -94,6 +94,10 @@ def _rank(atom: Atom) -> tuple[int, str, int]:
     return (2, repr(atom), 0)
 
 
+def _rank_of_term(term: tuple[Monomial, int]) -> list[tuple[int, str, int]]:
+    return [_rank(atom) for atom in term[0]]
+
+
 class Poly:
     """A polynomial with integer coefficients; immutable, comparable, hashable."""
 
@@ -103,7 +107,8 @@ class Poly:
 
     def __init__(self, terms: Mapping[Monomial, int]) -> None:
         kept = [(m, c) for m, c in terms.items() if c]
-        kept.sort(key=lambda term: [_rank(a) for a in term[0]])
+        if len(kept) > 1:
+            kept.sort(key=_rank_of_term)
         self.terms = tuple(kept)
         self._hash = hash(self.terms)
 

@@ -27,9 +27,10 @@ from kb.interpreter.arrays import (
     subtract,
     total,
 )
-from kb.interpreter.plan import Frame, expression, function_entry, is_on_arrays
+from kb.interpreter.plan import Frame, function_entry, is_on_arrays
 from kb.interpreter.ranges import find_ranges
 from kb.model import Symbol
+from kb.parser import parse_expression
 from kb.tree import Call, Element, Name, Node, Prime, names, walk
 
 REACH = 8  # sinh(8) is about 1,500: what has not decayed there is left to tanh-sinh quadrature
@@ -379,7 +380,7 @@ def _whole_line(integrand: Callable[[Scalar], tuple[Scalar, Scalar]], node: Call
 
 
 def _is_name(text: str | None) -> bool:
-    return text is not None and isinstance(expression(text), Name)
+    return text is not None and isinstance(parse_expression(text), Name)
 
 
 def integral(machine: Machine, node: Call, frame: Frame) -> Value:

@@ -29,10 +29,11 @@ from kb.interpreter.arrays import (
     transpose,
 )
 from kb.interpreter.functions import ARRAY_FUNCTIONS, BINDERS, FUNCTIONS
-from kb.interpreter.plan import Frame, Plan, Together, expression, function_entry, is_on_arrays, plan_of, solve_sizes
+from kb.interpreter.plan import Frame, Plan, Together, function_entry, is_on_arrays, plan_of, solve_sizes
 from kb.interpreter.ranges import declared_shape, reduce
 from kb.interpreter.steps import Recurrence, Writing
 from kb.model import Entry, Symbol
+from kb.parser import parse_expression
 from kb.tree import Array as Literal
 from kb.tree import (
     Call,
@@ -170,7 +171,7 @@ class Machine:
         symbol = frame.plan.symbols.get(name)
         if symbol is not None and symbol.outside is not None:
             shape = shape if base is not None else declared_shape(self, name, frame) or ()
-            return spread(self.value(expression(symbol.outside), frame), shape[len(at) :])
+            return spread(self.value(parse_expression(symbol.outside), frame), shape[len(at) :])
         if base is None:
             raise LanguageError(f"'{node}' is read at {list(at)} before it is written", node.at)
         raise LanguageError(
@@ -343,7 +344,7 @@ class Machine:
             if symbol.instance is None:
                 raise LanguageError(f"the function '{symbol.name}' has no instance to compute with", node.at)
             name = symbol.instance
-            if name in symbol.arguments or is_on_arrays(symbol) or not isinstance(expression(name), Name):
+            if name in symbol.arguments or is_on_arrays(symbol) or not isinstance(parse_expression(name), Name):
                 return function_entry(symbol)
         try:
             return self.lookup(name)
@@ -396,7 +397,7 @@ class Machine:
             return value
         if symbol.default is None:
             raise ShapeError(f"{plan.entry.id}: the argument '{symbol.name}' is missing")
-        return self.value(expression(symbol.default), Frame(plan, {}, sizes, ()))
+        return self.value(parse_expression(symbol.default), Frame(plan, {}, sizes, ()))
 
     def execute(
         self, plan: Plan, values: dict[str, Value], sizes: dict[str, int], path: tuple[Any, ...], strict: bool

@@ -32,9 +32,6 @@ from kb.tree import (
 ABSTRACT = ("function", "law", "reducer")
 Affine = tuple[dict[str, int], int]
 
-expression = lru_cache(maxsize=8192)(parse_expression)
-statement = lru_cache(maxsize=8192)(parse_statement)
-
 
 class NotAffine(Exception):
     """An index that is not an affine combination of index names."""
@@ -84,15 +81,15 @@ def plan_of(entry: Entry) -> Plan:
     """The plan of an entry. Raises LanguageError where a text cannot be parsed."""
     steps = []
     for text in entry.define:
-        step = statement(text)
+        step = parse_statement(text)
         if not isinstance(step, Step):
             raise LanguageError(f"'{text}' is a claim, not a step; write 'target = expression'")
         steps.append(step)
     symbols = {s.name: s for s in entry.symbols}
     values = [s for s in entry.symbols if s.kind not in ABSTRACT and s.name not in entry.sides]
-    shapes = {s.name: tuple(expression(size) for size in s.shape) for s in values}
+    shapes = {s.name: tuple(parse_expression(size) for size in s.shape) for s in values}
     sizes = {name for shape in shapes.values() for size in shape for name in names(size)}
-    sizes |= {name for s in entry.symbols if s.classes for name in names(expression(s.classes))}
+    sizes |= {name for s in entry.symbols if s.classes for name in names(parse_expression(s.classes))}
     targets = {target_name(target) for step in steps for target in step.targets}
     declared = frozenset(set(symbols) | sizes | targets)
     grouped = _grouped(steps, declared)
@@ -140,7 +137,7 @@ def function_entry(symbol: Symbol) -> Entry:
     """An abstract function as an entry of its own, whose output is called like the function."""
     arguments = []
     for text in symbol.arguments:
-        node = expression(text)
+        node = parse_expression(text)
         base = node.base if isinstance(node, Element) else node
         if not isinstance(base, Name):
             raise LanguageError(f"'{text}' is not an argument of {symbol.name}; write a name or name[n]")
@@ -155,7 +152,7 @@ def _instance_step(symbol: Symbol, arguments: list[str]) -> str:
     """The text that computes a function: its instance has a left side, is a name, or is an expression."""
     text = symbol.instance or ""
     try:
-        node = expression(text)
+        node = parse_expression(text)
     except LanguageError:
         return text
     if isinstance(node, Name) and node.id not in arguments:
