@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from kb.errors import LanguageError
@@ -49,12 +50,15 @@ MAX_DIGITS = 1_000
 TRUE = Junction("and", ())
 FALSE = Junction("or", ())
 _CERTAIN = Facts(default=0)
+# The same products and sums are asked for again and again: their arguments are immutable, and so are they.
+_MOST_KEPT = 2**15
 _MOST_JOINED = 12  # factors; products of more exponentials are left as they are
 
 
 # --- sums and products ---------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=_MOST_KEPT)
 def add(*args: Expr) -> Expr:
     """The sum, flattened, numbers folded and equal terms collected, in order of first appearance."""
     constant = Fraction(0)
@@ -107,6 +111,7 @@ def _checked(value: Fraction) -> Num:
     return Num(value)
 
 
+@lru_cache(maxsize=_MOST_KEPT)
 def mul(*args: Expr) -> Expr:
     """The product: numbers folded, equal bases collected, exponentials joined where that cancels."""
     coefficient = Fraction(1)

@@ -32,9 +32,9 @@ class Node:
     values: tuple[Any, ...]
 
     def __init__(self, *values: Any) -> None:
-        for name, value in zip(self._fields, values, strict=True):
-            object.__setattr__(self, name, value)
         keep = object.__setattr__
+        for name, value in zip(self._fields, values, strict=True):
+            keep(self, name, value)
         keep(self, "values", values)
         keep(self, "_hash", hash((type(self).__name__, values)))
         keep(self, "_free", None)
@@ -54,7 +54,7 @@ class Node:
         return self._hash == other._hash and self.values == other.values
 
     def __hash__(self) -> int:
-        return int(self._hash)
+        return self._hash
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self.values))})"
