@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from kb.errors import EqkbError, LanguageError
@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 
 
 def find_ranges(
-    machine: Machine, indices: list[str], nodes: list[Node], conditions: list[Node], frame: Frame, skip: str = ""
+    machine: Machine,
+    indices: list[str],
+    nodes: list[Node],
+    conditions: list[Node],
+    frame: Frame,
+    skip: Collection[str] = (),
 ) -> list[range]:
-    """The range of each index, from what it reads in the nodes; ``skip`` is not looked at."""
+    """The range of each index, from what it reads in the nodes; the names in ``skip`` are not looked at."""
     reads = list(_reads(machine, [*nodes, *conditions], frame, skip))
     found = []
     for name in indices:
@@ -35,7 +40,7 @@ def find_ranges(
     return found
 
 
-def _reads(machine: Machine, nodes: list[Node], frame: Frame, skip: str) -> Iterator[Read]:
+def _reads(machine: Machine, nodes: list[Node], frame: Frame, skip: Collection[str]) -> Iterator[Read]:
     for node in nodes:
         cached = machine.elements.get(id(node))
         if cached is None or cached[0] is not node:
@@ -57,11 +62,11 @@ def _reads(machine: Machine, nodes: list[Node], frame: Frame, skip: str) -> Iter
                     yield Read(terms, constant, shape[axis], outside)
 
 
-def _base_shape(machine: Machine, base: Node, frame: Frame, skip: str) -> tuple[tuple[int, ...], bool]:
+def _base_shape(machine: Machine, base: Node, frame: Frame, skip: Collection[str]) -> tuple[tuple[int, ...], bool]:
     if isinstance(base, Name):
         symbol = frame.plan.symbols.get(base.id)
         outside = symbol is not None and symbol.outside is not None
-        if base.id == skip:
+        if base.id in skip:
             return (), outside
         if base.id in frame.values:
             return shape_of(frame.values[base.id]), outside

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from kb.errors import LanguageError, ShapeError
@@ -48,21 +48,23 @@ class Writing:
         for at, value in pending:
             self.store(at, value, extent)
 
-    def ranges(self, known: Mapping[str, int] | None = None) -> list[range]:
+    def ranges(self, known: Mapping[str, int] | None = None, growing: Collection[str] = ()) -> list[range]:
         """From the declared shape where an axis has one free index, else from the right side's reads.
 
         An undeclared target that is whole already, and is now written anew, bounds what is left. ``known`` are
-        counts that follow from elsewhere.
+        counts that follow from elsewhere; the arrays ``growing`` are not as long yet as they will be.
         """
         machine, frame = self.machine, self.frame
         found = {**(self._bounds(self.declared) if self.declared is not None else {}), **(known or {})}
         rest = [name for name in self.free if name not in found]
         if rest:
             try:
-                skip = self.name if self.declared is None else ""
+                skip = [*growing, self.name] if self.declared is None else growing
                 ranges = find_ranges(machine, rest, [self.body], [], frame, skip)
                 found |= {name: len(values) for name, values in zip(rest, ranges, strict=True)}
             except LanguageError:
+                if self.name in growing:
+                    raise
                 found |= {name: n for name, n in self._bounds(shape_of(self.old)).items() if name in rest}
                 if any(name not in found for name in rest):
                     raise
@@ -205,9 +207,10 @@ class Recurrence:
         """The ranges of all; what only reads arrays that are written in turn advances as the others do."""
         found: dict[str, dict[str, range]] = {}
         open_: dict[str, LanguageError] = {}
+        growing = [name for name, (writing, _) in self.writers.items() if writing.declared is None]
         for name, (writing, _) in self.writers.items():
             try:
-                found[name] = dict(zip(writing.free, writing.ranges(), strict=True))
+                found[name] = dict(zip(writing.free, writing.ranges(growing=growing), strict=True))
             except LanguageError as error:
                 open_[name] = error
         for name, fault in open_.items():
@@ -215,7 +218,7 @@ class Recurrence:
             others = [len(ranges[self.writers[other][1]]) for other, ranges in found.items()]
             if not others:
                 raise fault
-            found[name] = dict(zip(writing.free, writing.ranges({index: others[0]}), strict=True))
+            found[name] = dict(zip(writing.free, writing.ranges({index: others[0]}, growing), strict=True))
         return found
 
     def _turn(
