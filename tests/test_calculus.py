@@ -15,7 +15,7 @@ from selection import sampled
 
 import kb
 from kb.calculus.evaluate import Elements, Evaluation
-from kb.calculus.forward import jvp, partial
+from kb.calculus.forward import jvp, partial, with_slopes
 from kb.calculus.primitives import with_companions
 from kb.calculus.reverse import gather, vjp
 from kb.equation import Equation
@@ -87,7 +87,8 @@ class Point:
 
     def by_partials(self, name: str) -> mpmath.mpf:
         total = mpmath.mpf(0)
-        known = Evaluation(with_companions(self.program), self.values, self.sizes).run()
+        sloping, _ = with_slopes(self.program, name)
+        known = Evaluation(with_companions(sloping), self.values, self.sizes).run()
         for public, held in self.program.returns:
             for part in partial(self.program, held, name, strict=False):
                 evaluation = Evaluation(self.program, known, self.sizes)

@@ -16,6 +16,7 @@ from kb.calculus.evaluate import Evaluation
 from kb.calculus.forward import jvp, partial
 from kb.calculus.primitives import with_companions
 from kb.calculus.reverse import vjp
+from kb.errors import NotDifferentiable
 from kb.index.program import Program
 from kb.printing.present import FORMS, Presentation, present
 
@@ -26,10 +27,12 @@ ABSTRACT = {
     if any(s.kind in ("function", "law", "reducer") for s in entry.symbols)
     or any("E(" in text or "integral(" in text for text in entry.define)
 }
-ENTRIES = [
+ENTRIES = [name for name, entry in programs().entries.items() if name not in ABSTRACT and entry.differentiate]
+# Real arguments, but values that only jump.
+STEPS = [
     name
     for name, entry in programs().entries.items()
-    if name not in ABSTRACT and any(s.is_differentiable for s in entry.arguments)
+    if not entry.differentiate and any(s.is_differentiable for s in entry.arguments)
 ]
 
 
@@ -135,6 +138,14 @@ def test_every_form_of_every_entry_prints(entry_id: str, form: str) -> None:
         assert tex.count("{") == tex.count("}")
         assert "#" not in presentation.text()
         json.dumps(presentation.as_json())
+
+
+@pytest.mark.parametrize("entry_id", STEPS)
+@pytest.mark.parametrize("form", FORMS)
+def test_what_only_jumps_is_refused_in_every_form(entry_id: str, form: str) -> None:
+    for symbol in (s.name for s in programs().entries[entry_id].arguments if s.is_differentiable):
+        with pytest.raises(NotDifferentiable, match="jumps"):
+            shown(entry_id, form, symbol)
 
 
 def test_attention_reads_as_people_write_it() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from kb.calculus.concrete import concrete
 from kb.calculus.forward import jvp
 from kb.calculus.reverse import Backward, vjp
+from kb.errors import NotDifferentiable
 from kb.index.affine import Poly
 from kb.index.nodes import Val, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step
@@ -29,6 +30,15 @@ from kb.model import Entry
 from kb.printing.escape import docstring
 
 FORMS = ("value", "backward", "vjp", "jvp", "jacobian", "hessian")
+
+
+def _across_jumps(rule: Callable[..., Any], program: Program, wrt: Sequence[str]) -> tuple[Any, list[str]]:
+    """A derivative and, where the value jumps, what its docstring says of that."""
+    try:
+        return rule(program, wrt), []
+    except NotDifferentiable:
+        found = rule(program, wrt, strict=False)
+    return found, ["", "Where the value jumps there is no derivative; in between, what only jumps has derivative 0."]
 
 
 def function_source(entry: Entry, program: Program, form: str = "value", wrt: Sequence[str] | None = None) -> str:
@@ -127,7 +137,7 @@ class _Module:
 
     def vjp(self, wrt: Sequence[str], name: str = "") -> str:
         """The backward pass."""
-        backward = vjp(self.program, wrt, strict=False)
+        backward, jumps = _across_jumps(vjp, self.program, wrt)
         steps = (*backward.forward, *backward.adjoint)
         finals = {held: symbol for symbol, held in backward.gradients.items() if held is not None}
 
@@ -141,6 +151,7 @@ class _Module:
             *self.parameters(),
             f"    cotangent: {'a tuple, one for each output' if several else 'that of the output'}, in its shape"
             + ("; 1 if left out." if self.scalar_output() else "."),
+            *jumps,
         ]
         return self.function(
             name or f"{self.id}_vjp", backward.program, steps, finish, doc, backward=backward, finals=finals
@@ -148,7 +159,7 @@ class _Module:
 
     def jvp(self, wrt: Sequence[str]) -> str:
         """The forward derivative."""
-        forward = jvp(self.program, wrt, strict=False)
+        forward, jumps = _across_jumps(jvp, self.program, wrt)
         steps = forward.program.steps
 
         def finish(body: Body) -> list[str]:
@@ -167,6 +178,7 @@ class _Module:
             "",
             *self.parameters(),
             "    tangents: a dictionary from argument names to tangents; those left out are zero.",
+            *jumps,
         ]
         return self.function(f"{self.id}_jvp", forward.program, steps, finish, doc, tangents=forward.tangents)
 

@@ -120,10 +120,19 @@ class Names:
         used = [i for p in read.index for i in p.indices() if i in own]
         return self.bind(dict.fromkeys(used), read)
 
+    def bind_derivative(
+        self, name: str, places: Sequence[Poly], free: Iterable[Index], wrt: Iterable[tuple[Index, str]]
+    ) -> Names:
+        """Names for the indices of a derivative of an array; those of what it is differentiated by are known."""
+        known: dict[Index | Variable, str] = dict(wrt)
+        scope = replace(self, given=known).bind_axes(name, places, free).bind(free)
+        # In products and deltas the indices of the array come first.
+        return replace(scope, given={**{i: k for i, k in scope.given.items() if i not in known}, **known})
+
     def _usual(self, item: Index | Variable, body: Expr | None) -> Iterable[str]:
         for read in reads(body) if body is not None and self.usual else ():
             for axis, place in enumerate(read.index):
-                if place.index is item and (read.name, axis) in self.usual:
+                if (read.name, axis) in self.usual and isinstance(item, Index) and _runs_along(place, item):
                     yield self.usual[read.name, axis]
 
     def _fresh(self, hints: Iterable[str], used: set[str]) -> str:
@@ -135,6 +144,11 @@ class Names:
         """Names for what the expressions leave free as well."""
         free = {i for expr in exprs for i in free_indices(expr)}
         return self.bind(sorted(free, key=lambda i: i.serial))
+
+
+def _runs_along(place: Poly, item: Index) -> bool:
+    """Whether the place is the index, or at a constant distance from it."""
+    return place.index is item or (place - Poly.of(item)).constant is not None
 
 
 def _after(letter: str) -> Iterator[str]:

@@ -32,7 +32,7 @@ from kb.printing.order import PART, STEP
 from kb.printing.presentation import Line, Presentation, Shape
 from kb.printing.reify import reify
 from kb.printing.scatters import gathered
-from kb.printing.trees import element, renamed
+from kb.printing.trees import element, is_indexed, renamed
 
 if TYPE_CHECKING:
     from kb.programs import Programs
@@ -123,14 +123,16 @@ class Presenter:
         sloping, slopes = with_slopes(self.program, symbol)
         known = {n for n, array in slopes.items() if array in dict(self.program.returns).values()}
         wanted: set[str] = set()
+        letters: list[str] = []
         for _, held in self.program.returns:
             quotient = tree.Call("d", (tree.Name(held), tree.Name(symbol)))
             sizes = (*self.program.shape(held), *self.program.shape(symbol))
             self.shapes.append(Shape("derivative", quotient, tuple(map(format_poly, sizes))))
             shown = self.parts(held, symbol, names)
+            letters = letters or [part.scope.given[i] for part in shown[:1] for i in part.part.wrt]
             lines += [part.line for part in shown]
             wanted |= {n for part in shown for n in read_names(part.part.expr)}
-        lines += self.recurrences(sloping, slopes, wanted, names, known)
+        lines += self.recurrences(sloping, slopes, wanted, names, known, letters)
         return self.result(lines, names, self.program)
 
     def parts(self, held: str, symbol: str, names: Names) -> list[ShownPart]:
@@ -148,20 +150,26 @@ class Presenter:
         return replace(names, slopes={**names.slopes, **own})
 
     def recurrences(
-        self, program: Program, slopes: Mapping[str, str], wanted: set[str], names: Names, known: set[str]
+        self,
+        program: Program,
+        slopes: Mapping[str, str],
+        wanted: set[str],
+        names: Names,
+        known: set[str],
+        letters: Sequence[str] = (),
     ) -> list[Line]:
-        """What the derivatives of the arrays of a recurrence obey, those that are wanted and not yet known."""
-        found: list[AnyStep] = []
+        """What the derivatives of the arrays of a recurrence obey, those that are wanted and not yet known.
+
+        ``letters`` are those of the indices of the symbol.
+        """
         names = self.with_quotients(names, program, slopes, self.wrt[0])
-        for step in needed(program.steps, set(wanted)):
-            if isinstance(step, Step) and step.name in slopes and step.name not in known:
-                found.append(step)
         lines = []
-        for step in found:
-            assert isinstance(step, Step)
-            if step.expr == ZERO:
+        for step in needed(program.steps, set(wanted)):
+            if not isinstance(step, Step) or step.name not in slopes or step.name in known or step.expr == ZERO:
                 continue
-            scope = names.bind_axes(step.name, step.target, step.free)
+            array, count = slopes[step.name], len(step.target) - len(letters)
+            wrt = zip((i for p in step.target[count:] for i in p.indices()), letters, strict=True)
+            scope = names.bind_derivative(array, step.target[:count], step.free, wrt)
             left = names.read(step.name, [poly_tree(p, scope) for p in step.target])
             lines.append(Line(left, self.index_notation(self.as_authored(step.expr), scope)))
         return lines
@@ -343,9 +351,9 @@ class Presenter:
         if isinstance(step, Step) and not any(isinstance(n, Bind) and n.conditions for n in walk(step.expr)):
             step = replace(step, expr=self.as_authored(step.expr, whole=True))
         left, right, scope = definition_of(step, names, program)
-        if step != plain and _is_indexed(left, right):
+        if step != plain and is_indexed(left, right):
             other = definition_of(plain, names, program)
-            left, right, scope = (left, right, scope) if _is_indexed(*other[:2]) else other
+            left, right, scope = (left, right, scope) if is_indexed(*other[:2]) else other
         if isinstance(step, ArrayStep):
             return Line(left, right)
         if self.laws:
@@ -437,13 +445,6 @@ class Presenter:
 def _alone(block: Step) -> Step:
     """The block as an array of its own."""
     return replace(block, target=tuple(map(Poly.of, block.free)), shape=tuple(i.extent for i in block.free))
-
-
-def _is_indexed(left: tree.Node, right: tree.Node) -> bool:
-    """Whether a statement is in index notation and not in that of matrices."""
-    places = len(left.indices) if isinstance(left, tree.Element) else 0
-    sums = [n for n in tree.walk(right) if isinstance(n, tree.Call) and n.function == "sum"]
-    return places > 1 or (places == 0 and any(len(n.arguments) > 1 for n in sums)) or (places == 1 and bool(sums))
 
 
 __all__ = ["FORMS", "Line", "Presentation", "Shape", "present"]

@@ -138,3 +138,10 @@ def renamed(node: tree.Node, names: dict[str, str]) -> tree.Node:
         case tree.Comparison(operator, left, right):
             return tree.Comparison(operator, renamed(left, names), renamed(right, names))
     return node
+
+
+def is_indexed(left: tree.Node, right: tree.Node) -> bool:
+    """Whether a statement is in index notation and not in that of matrices."""
+    places = len(left.indices) if isinstance(left, tree.Element) else 0
+    sums = [n for n in tree.walk(right) if isinstance(n, tree.Call) and n.function == "sum"]
+    return places > 1 or (places == 0 and any(len(n.arguments) > 1 for n in sums)) or (places == 1 and bool(sums))
