@@ -15,14 +15,13 @@ from generators.files import write_file
 from generators.notation import legend
 from generators.parts import DerivativeView, Formula, Row, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
-from generators.views import by_topic, views
+from generators.views import by_topic, title_of, views
 from kb.errors import EqkbError
 from kb.printing import escape_tex
 
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
 
-TITLE = "Deep learning equations"
 _LONGEST_WORD = 32  # characters of TeX that fit in a column, whatever they are
 _MANY = 4  # rows from which on short ones stand side by side
 _LONG = 4000  # characters of LaTeX; twice as many can be wider than what TeX can measure
@@ -47,8 +46,7 @@ def cheatsheet(catalogue: Catalogue, ids: Sequence[str], form: str = "tex") -> s
     if form != "tex":
         raise EqkbError(f"no text format {form!r}; choose tex or md, or write a pdf to a file")
     topics = by_topic(views(catalogue, ids))
-    title = TITLE if len(topics) != 1 else f"{TITLE}: {topics[0].title[:1].lower()}{topics[0].title[1:]}"
-    values = {"title": title, "topics": topics, "legend": legend(topics)}
+    values = {"title": title_of(topics), "topics": topics, "legend": legend(topics)}
     return render("cheatsheet.tex.j2", escape, _FILTERS, **values).strip("\n") + "\n"
 
 

@@ -1,7 +1,6 @@
 """Markdown: a page for each entry, an index, and the catalogue as one document.
 
-Formulas stand between dollar signs, as GitHub, Jupyter and Pandoc read them. Markdown must leave
-every formula as it is, for some readers look for formulas only afterwards.
+Formulas stand between dollar signs, as GitHub, Jupyter and Pandoc read them.
 """
 
 from __future__ import annotations
@@ -11,56 +10,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from generators.notation import legend
-from generators.parts import Formula, product_of
+from generators.parts import Formula, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
-from generators.views import EntryView, by_topic, views
-from kb.printing import escape_markdown
+from generators.views import TITLE, EntryView, by_topic, title_of, views
+from kb.printing import escape_markdown, markdown_display, markdown_inline
 
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
 
-TITLE = "Deep learning equations"
-_NAME = re.compile(r"\\operatorname(\*?)\{([^{}]*)\}")
 _FENCE = re.compile(r"`+")
-# Markdown takes a backslash away from a sign that follows it, angle brackets for HTML, and stars for emphasis.
-_WORDS = {
-    r"\,": r"\thinspace ",
-    r"\:": r"\medspace ",
-    r"\;": r"\enspace ",
-    r"\!": r"\negthinspace ",
-    r"\{": r"\lbrace ",
-    r"\}": r"\rbrace ",
-    r"\|": r"\Vert ",
-    "|": r"\vert ",
-    "<": r"\lt ",
-    ">": r"\gt ",
-    "*": r"\ast ",
-    "](": "] (",
-}
-_SIGN = re.compile("(" + "|".join([r"\\\\", *map(re.escape, _WORDS)]) + ") ?")
-# An underscore before a sign could end what another one began, and both would become emphasis.
-_CLOSING = re.compile(r"(?<=\S)_(?=[^\w\s])")
-# GitHub keeps the end of a row at the end of a line only; no line may begin as a list or a heading does.
-_ROW = re.compile(r"\\\\\s*")
-_BLOCK = re.compile(r"(?m)^(?=[-+#=]|\d+[.)])")
-
-
-def math(latex: str) -> Ready:
-    """LaTeX in words that survive Markdown, without the commands that GitHub does not allow."""
-    words = _SIGN.sub(lambda m: _WORDS.get(m[1], m[0]), _without_operatorname(latex))
-    rows = _ROW.sub(lambda _: "\\\\\n", _CLOSING.sub(" _", words))
-    return Ready(_BLOCK.sub("{}", rows))
-
-
-def _without_operatorname(latex: str) -> str:
-    """Upright names by other means: GitHub refuses ``\\operatorname``."""
-    return _NAME.sub(_named, latex).replace(r"{\times}", r"\times")
-
-
-def _named(match: re.Match[str]) -> str:
-    limits = "" if match[1] else r"\nolimits "
-    name = match[2].replace("-", r"\text{-}")
-    return rf"\mathop{{\mathrm{{{name}}}}}{limits}"
 
 
 def display(formula: Formula) -> Ready:
@@ -70,17 +28,25 @@ def display(formula: Formula) -> Ready:
 
 def latex(formula: str) -> Ready:
     """LaTeX in lines of its own."""
-    return Ready(f"$$\n{math(formula)}\n$$")
+    return Ready(markdown_display(formula))
 
 
 def inline(formula: Formula) -> Ready:
     """A formula within a sentence."""
-    return Ready(f"${math(formula.latex)}$")
+    return Ready(markdown_inline(formula.latex))
 
 
 def sizes(formulas: Sequence[Formula]) -> Ready:
     """The sizes of an array, ``C \\times H``."""
-    return Ready(f"${math(product_of(formulas))}$" if formulas else "")
+    return Ready(markdown_inline(product_of(formulas)) if formulas else "")
+
+
+def where(symbol: SymbolView) -> Ready:
+    """What a symbol means, what values it takes and its shape: an item of the list below a formula."""
+    details = [escape_markdown(symbol.values)] if symbol.values and symbol.about else []
+    details += [sizes(symbol.sizes)] if symbol.sizes else []
+    within = f" ({', '.join(details)})" if details else ""
+    return Ready(f"{inline(symbol.glyph)}: {escape_markdown(symbol.about or symbol.kind)}{within}")
 
 
 def shape(formulas: Sequence[Formula]) -> Ready:
@@ -136,7 +102,7 @@ _FILTERS: Filters = {
     "display": display,
     "latex": latex,
     "inline": inline,
-    "sizes": sizes,
+    "where": where,
     "shape": shape,
     "words": words,
     "sentence": sentence,
@@ -161,7 +127,13 @@ def index(entries: Sequence[EntryView]) -> str:
 def document(catalogue: Catalogue, ids: Sequence[str]) -> str:
     """Some entries as one document: formula, symbols and derivatives of each."""
     topics = by_topic(views(catalogue, ids))
-    return _tidy(render("document.md.j2", escape_markdown, _FILTERS, title=TITLE, topics=topics, legend=legend(topics)))
+    values = {"title": title_of(topics), "topics": topics, "legend": legend(topics)}
+    return _tidy(render("document.md.j2", escape_markdown, _FILTERS, **values))
+
+
+def section(view: EntryView) -> str:
+    """An entry as a document has it: its name as a heading, the formula, and what its symbols mean."""
+    return _tidy(render("section.md.j2", escape_markdown, _FILTERS, view=view))
 
 
 def _tidy(text: str) -> str:

@@ -61,12 +61,13 @@ def product_of(sizes: Sequence[Formula]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SymbolView:
-    """A symbol: ``sizes`` has one formula per axis, ``kind`` says in words what values it takes."""
+    """A symbol: ``sizes`` has one formula per axis; ``kind`` says what values it takes, ``values`` in fewer words."""
 
     name: str
     glyph: Formula
     sizes: tuple[Formula, ...]
     kind: str
+    values: str
     role: str
     default: str | None
     outside: str | None

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from kb.evidence import Check, Evidence
     from kb.printing.presentation import Presentation
 
+TITLE = "Deep learning equations"
 _SAFE = "/:?#@!&*+,;=%~-._"  # of a web address; brackets, quotes and dollars mean something in Markdown
 _MATRIX = 2  # axes
 _FEW = 3
@@ -117,6 +118,7 @@ class EntryView:
             glyph,
             tuple(self.read(size) for size in self.equation.symbols[symbol.name].shape),
             self._kind(symbol),
+            _values(symbol),
             "" if symbol.role == "input" else symbol.role,
             symbol.default,
             symbol.outside,
@@ -303,6 +305,19 @@ def _reference(reference: Reference) -> ReferenceView:
     return ReferenceView(reference.authors, reference.title, reference.venue, year, quote(url, safe=_SAFE))
 
 
+def _values(symbol: Symbol) -> str:
+    """What is particular about the values of a symbol, in a few words; nothing for any real number or function."""
+    match symbol.kind:
+        case "real":
+            return DOMAINS[symbol.domain].words
+        case "integer":
+            return ", ".join(filter(None, ("whole number", DOMAINS[symbol.domain].words)))
+        case "label":
+            return f"label, one of {symbol.classes}"
+        case _:
+            return ""
+
+
 @dataclass(frozen=True)
 class Topic:
     """The entries of one topic in the order of the catalogue."""
@@ -338,6 +353,11 @@ def topic_title(name: str) -> str:
     """``linear-algebra`` as ``Linear algebra``."""
     words = name.replace("-", " ").replace("_", " ")
     return words[:1].upper() + words[1:]
+
+
+def title_of(topics: Sequence[Topic]) -> str:
+    """The title of a sheet; one with a single topic names it."""
+    return TITLE if len(topics) != 1 else f"{TITLE}: {topics[0].title[:1].lower()}{topics[0].title[1:]}"
 
 
 def views(

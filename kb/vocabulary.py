@@ -142,7 +142,7 @@ BUILT_IN = frozenset(FUNCTIONS) | frozenset(BINDERS) | frozenset(ARRAY_FUNCTIONS
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A set that a real symbol lies in: how to say it, and what it lets one conclude.
+    """A set that a real symbol lies in: how to say it, also in a few words, and what it lets one conclude.
 
     ``sums_to_one`` names the axes over which the values add up to one: ``"last"`` or ``"all"``.
     ``step`` says that differences may leave the set (derivatives are ambient).
@@ -151,6 +151,7 @@ class Domain:
     name: str
     latex: str
     about: str
+    words: str
     sums_to_one: str = ""
     sign: str = "real"
 
@@ -161,22 +162,45 @@ class Domain:
 
 
 _DOMAINS = (
-    Domain("real", r"\mathbb{R}", "any real number"),
-    Domain("positive", r"(0, \infty)", "greater than 0", sign="positive"),
-    Domain("nonnegative", r"[0, \infty)", "at least 0", sign="nonnegative"),
-    Domain("nonzero", r"\mathbb{R} \setminus \{0\}", "not 0", sign="nonzero"),
-    Domain("unit", r"(0, 1)", "between 0 and 1, both excluded", sign="positive"),
-    Domain("unit_ball", r"(-1, 1)", "between -1 and 1, both excluded"),
-    Domain("simplex", r"\Delta", "probabilities along the last axis: positive, adding up to 1", "last", "positive"),
-    Domain("stochastic", r"\Delta", "probabilities along the last axis: positive, adding up to 1", "last", "positive"),
-    Domain("joint", r"\Delta", "a joint distribution: positive, all values adding up to 1", "all", "positive"),
-    Domain("one_hot", r"\{0, 1\}", "along the last axis one 1 and otherwise 0", "last", "nonnegative"),
-    Domain("binary", r"\{0, 1\}", "0 or 1", sign="nonnegative"),
-    Domain("binary_diagonal", r"\{0, 1\}", "0 or 1, with ones on the diagonal", sign="nonnegative"),
-    Domain("plus_minus_one", r"\{-1, 1\}", "-1 or 1", sign="nonzero"),
-    Domain("gaussian", r"\mathbb{R}", "a draw of the standard normal law"),
-    Domain("symmetric", r"\mathbb{S}", "a symmetric matrix"),
-    Domain("positive_definite", r"\mathbb{S}_{++}", "a symmetric positive definite matrix"),
-    Domain("orthogonal", r"\mathrm{O}", "a matrix with orthonormal columns"),
+    Domain("real", r"\mathbb{R}", "any real number", ""),
+    Domain("positive", r"(0, \infty)", "greater than 0", "positive", sign="positive"),
+    Domain("nonnegative", r"[0, \infty)", "at least 0", "at least 0", sign="nonnegative"),
+    Domain("nonzero", r"\mathbb{R} \setminus \{0\}", "not 0", "not 0", sign="nonzero"),
+    Domain("unit", r"(0, 1)", "between 0 and 1, both excluded", "between 0 and 1", sign="positive"),
+    Domain("unit_ball", r"(-1, 1)", "between -1 and 1, both excluded", "between -1 and 1"),
+    Domain(
+        "simplex",
+        r"\Delta",
+        "probabilities along the last axis: positive, adding up to 1",
+        "positive, adding up to 1",
+        "last",
+        "positive",
+    ),
+    Domain(
+        "stochastic",
+        r"\Delta",
+        "probabilities along the last axis: positive, adding up to 1",
+        "positive, rows adding up to 1",
+        "last",
+        "positive",
+    ),
+    Domain(
+        "joint",
+        r"\Delta",
+        "a joint distribution: positive, all values adding up to 1",
+        "positive, all adding up to 1",
+        "all",
+        "positive",
+    ),
+    Domain("one_hot", r"\{0, 1\}", "along the last axis one 1 and otherwise 0", "one-hot", "last", "nonnegative"),
+    Domain("binary", r"\{0, 1\}", "0 or 1", "0 or 1", sign="nonnegative"),
+    Domain(
+        "binary_diagonal", r"\{0, 1\}", "0 or 1, with ones on the diagonal", "0 or 1, diagonal 1", sign="nonnegative"
+    ),
+    Domain("plus_minus_one", r"\{-1, 1\}", "-1 or 1", "-1 or 1", sign="nonzero"),
+    Domain("gaussian", r"\mathbb{R}", "a draw of the standard normal law", "standard normal"),
+    Domain("symmetric", r"\mathbb{S}", "a symmetric matrix", "symmetric"),
+    Domain("positive_definite", r"\mathbb{S}_{++}", "a symmetric positive definite matrix", "positive definite"),
+    Domain("orthogonal", r"\mathrm{O}", "a matrix with orthonormal columns", "orthonormal columns"),
 )
 DOMAINS: dict[str, Domain] = {row.name: row for row in _DOMAINS}

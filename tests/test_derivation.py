@@ -190,7 +190,7 @@ def test_the_command_prints_latex_and_markdown(capsys: pytest.CaptureFixture[str
     assert "&& \\text{sum over the delta}" in out
     code, out, _ = run(capsys, "softmax", "--wrt", "z", "--format", "md")
     assert code == 0 and out.count("$$") == 8
-    assert [line for line in out.splitlines() if re.match(r"\d\. ", line)][1] == "2. quotient rule"
+    assert [line for line in out.splitlines() if re.match(r"\d\\\. ", line)][1] == r"2\. quotient rule"
 
 
 def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import html
 import importlib.util
 import json
 import re
@@ -18,7 +17,6 @@ import pytest
 import yaml
 from hostile import LINE, PIECES, TEXT, catalogue
 from jinja2 import UndefinedError
-from markdown_it import MarkdownIt
 from test_build import SMALL
 
 from generators import code, export, markdown, rendering
@@ -26,7 +24,7 @@ from generators.parts import Formula, product_of, rows_of
 from generators.views import EntryView, by_topic, views
 from kb.catalogue import Catalogue, load_catalogue
 from kb.evidence import check
-from kb.printing import escape_html, escape_markdown
+from kb.printing import escape_html, escape_markdown, markdown_math
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -151,7 +149,7 @@ def test_the_page_of_an_entry(softmax: EntryView) -> None:
     assert headings == [
         "Symbols", "Derivatives", "Claims", "Evidence", "Code", "Notes", "In other libraries", "See also", "References",
     ]  # fmt: skip
-    assert f"\n\n$$\n{markdown.math(softmax.formula.latex)}\n$$\n\n" in page
+    assert f"\n\n$$\n{markdown_math(softmax.formula.latex)}\n$$\n\n" in page
     assert "\n| $p$ | `p` | $C$ | output | any real number | probabilities, positive and adding up to 1 |\n" in page
     assert "\n### Partial derivatives\n\nWith respect to $z$, of shape $C \\times C$:\n\n$$\n" in page
     assert "Given $\\bar{p}$ ($C$):\n\n$$\n\\bar{z} = " in page
@@ -198,44 +196,6 @@ def test_links_of_pages_lead_to_pages(shipped: Catalogue, pages: dict[str, str])
         assert re.findall(r"\]\(\.\./code/([\w-]+\.py)\)", page) == [code.module_name(entry_id)]
         (fragment,) = re.findall(r"\(index\.md#([\w-]+)\)", page)
         assert fragment in anchors
-
-
-def test_formulas_survive_markdown() -> None:
-    assert markdown.math(r"a\, b \{x\} < c \\ d") == "a\\thinspace b \\lbrace x\\rbrace \\lt c \\\\\nd"
-    assert markdown.math(r"\operatorname{sum}(x)") == r"\mathop{\mathrm{sum}}\nolimits (x)"
-    assert markdown.math(r"\operatorname*{arg\,max}_k") == r"\mathop{\mathrm{arg\thinspace max}}_k"
-    assert markdown.math(r"\operatorname{a-b}") == r"\mathop{\mathrm{a\text{-}b}}\nolimits "
-
-
-def test_rows_end_where_lines_end() -> None:
-    rows = r"\begin{pmatrix} - a & b \\ + c & 1. \end{pmatrix}"
-    assert markdown.math(rows) == "\\begin{pmatrix} - a & b \\\\\n{}+ c & 1. \\end{pmatrix}"
-    assert markdown.math("a \\\\\n&= b") == "a \\\\\n&= b"
-
-
-def test_no_underscore_ends_an_emphasis() -> None:
-    assert markdown.math(r"\bar{y}_i \sum_{k} x_k^*") == r"\bar{y}_i \sum _{k} x_k^\ast "
-    assert markdown.math(r"x_\alpha") == r"x _\alpha"
-
-
-def formulas_in(text: str) -> list[str]:
-    """The formulas of Markdown, without those of its code."""
-    plain = re.sub(r"^```python\n.*?^```$|`[^`\n]+`", "", text, flags=re.M | re.S)
-    return [display or line for display, line in re.findall(r"\$\$\n(.*?)\n\$\$|\$([^$\n]+)\$", plain, re.S)]
-
-
-def test_markdown_leaves_formulas_as_they_are(shipped: Catalogue, pages: dict[str, str]) -> None:
-    """Also without a reader that knows formulas; all keep what ends a row at the end of a line."""
-    reader = MarkdownIt("commonmark").enable("table")
-    texts = [markdown.document(shipped, list(shipped)), *pages.values()]
-    for text in texts:
-        shown = html.unescape(reader.render(text.replace("\\\\\n", "ROW\n")))
-        formulas = formulas_in(text)
-        assert len(formulas) > 5
-        for formula in formulas:
-            assert formula.replace("\\\\\n", "ROW\n") in shown
-            assert not re.search(r"\\operatorname|\\[,;:!{}|_#%&]|[<>]|\\\\(?!\n)", formula)
-            assert formula.count("{") == formula.count("}")
 
 
 def test_code_cannot_close_its_fence() -> None:

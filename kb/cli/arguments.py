@@ -23,7 +23,7 @@ _JSON = {
     "search": f"a list of objects with {_SUMMARY}, the best first",
     "show": f"an object with {_SUMMARY}, symbols, define, text, latex, claims, requires, kinks, differentiate, "
     "differentiable, objective, frameworks, related, sources, notes, references, evidence",
-    "latex": "an object with id, wrt, form, latex",
+    "latex": "an object with id, wrt, form, latex (and markdown, if --where is given)",
     "diff": "an object with id, wrt, form, shape, text, latex, steps, uses, code, verdict",
     "derive": "an object with id, wrt, steps (rule, continues, because, statements, text, latex), points, numbers, "
     "difference",
@@ -211,6 +211,11 @@ def _formulas(commands: _Commands) -> None:
     one = _command(commands, "latex", "formulas", "LaTeX of an entry, or of one of its derivatives")
     one.add_argument("id", metavar="ID")
     _add_derivative(one)
+    one.add_argument(
+        "--where",
+        action="store_true",
+        help="Markdown instead: the name as heading, the formula, what each symbol means",
+    )
     one = _command(commands, "diff", "formulas", "a derivative of an entry, or of an expression")
     _add_subject(one)
     _add_derivative(one)

@@ -13,6 +13,7 @@ from kb.errors import EqkbError
 from kb.parser import MAX_CHARACTERS
 
 if TYPE_CHECKING:
+    from kb.catalogue import Catalogue
     from kb.equation import Derivative, Equation
 
 _SEVERAL = ("vjp", "jvp")
@@ -20,9 +21,12 @@ _SEVERAL = ("vjp", "jvp")
 
 def latex_command(options: argparse.Namespace) -> int:
     """``eqkb latex``."""
-    equation = catalogue_of(options)[options.id]
+    catalogue = catalogue_of(options)
+    equation = catalogue[options.id]
     if not options.wrt and options.form:
         raise EqkbError("--form says which derivative; add --wrt SYMBOL, or leave it out")
+    if options.where:
+        return _print_where(catalogue, equation, options)
     derivative = _derivative(equation, options) if options.wrt else None
     tex = derivative.latex() if derivative else equation.latex()
     if options.json:
@@ -30,6 +34,21 @@ def latex_command(options: argparse.Namespace) -> int:
         print_json({"id": equation.id, "wrt": options.wrt or [], "form": form, "latex": tex})
     else:
         print(tex)
+    return 0
+
+
+def _print_where(catalogue: Catalogue, equation: Equation, options: argparse.Namespace) -> int:
+    """The entry as one section of Markdown."""
+    if options.wrt:
+        raise EqkbError("--where explains the symbols of the entry itself; leave out --wrt, or --where")
+    from generators.markdown import section
+    from generators.views import views
+
+    made = section(views(catalogue, [equation.id])[0])
+    if options.json:
+        print_json({"id": equation.id, "wrt": [], "form": None, "latex": equation.latex(), "markdown": made})
+    else:
+        print(made, end="")
     return 0
 
 

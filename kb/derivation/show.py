@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from kb.printing.escape import escape_markdown, escape_tex
+from kb.printing.markdown import markdown_display
 
 if TYPE_CHECKING:
     from kb.derivation import Derivation, DerivationStep
@@ -90,12 +91,10 @@ def as_latex(found: Derivation) -> str:
 
 
 def as_markdown(found: Derivation) -> str:
-    """A numbered list; the summary of the check at the end."""
+    """Numbered paragraphs, since not every reader finds formulas in lists; the summary of the check at the end."""
     lines: list[str] = []
     for n, step in enumerate(found.steps, 1):
-        lines += [f"{n}. {escape_markdown(step.rule)}", ""]
-        lines += [f"   {line}" for line in ("$$", *step.latex.splitlines(), "$$")]
-        lines.append("")
+        lines += [rf"{n}\. {escape_markdown(_rule(step))}", "", markdown_display(step.latex), ""]
     summary = found.summary
     return "\n".join([*lines, f"{summary[0].upper()}{summary[1:]}."])
 

@@ -6,6 +6,7 @@ from kb.printing.breaking import latex_display, latex_lines
 from kb.printing.escape import docstring, escape_html, escape_markdown, escape_tex, python_string
 from kb.printing.glyphs import Context, symbol_latex, symbol_text
 from kb.printing.latex import latex
+from kb.printing.markdown import markdown_display, markdown_inline, markdown_math
 from kb.printing.text import text, text_lines
 
 __all__ = [
@@ -17,6 +18,9 @@ __all__ = [
     "latex",
     "latex_display",
     "latex_lines",
+    "markdown_display",
+    "markdown_inline",
+    "markdown_math",
     "python_string",
     "symbol_latex",
     "symbol_text",
