@@ -10,6 +10,7 @@ from kb.errors import CatalogueError, Fault, NotFound
 from kb.records import MAX_FAULTS, Records, place, read_records, structural_faults
 
 if TYPE_CHECKING:
+    from kb.coverage import Covered
     from kb.equation import Equation
     from kb.model import Entry
     from kb.programs import Programs
@@ -71,6 +72,15 @@ class Catalogue(Mapping[str, "Equation"]):
             return self.records.entry(str(name))
         except NotFound as error:
             raise UnknownEntry(str(error)) from None
+
+    def sources(self, which: str | None = None) -> tuple[Covered, ...]:
+        """Items of documents with the entries that cover them: of one document, one item, one entry, or all.
+
+        Evidence is what is stored; nothing is checked. Raises NotFound with the nearest names.
+        """
+        from kb.coverage import covered
+
+        return covered(self, which)
 
     def faults(self, entry_id: str) -> list[Fault]:
         """Why an entry has no program, each fault with its place; empty if it has one."""

@@ -11,8 +11,11 @@ from kb.cli.terminal import width
 from kb.errors import nearest
 
 FORMS = ("partial", "jacobian", "vjp", "jvp", "hessian")
-COMMANDS = ("list", "search", "show", "latex", "diff", "derive", "code", "cheatsheet", "check", "validate", "build")
-_PAINTED = ("list", "search", "show", "check")
+COMMANDS = (
+    *("list", "search", "show", "latex", "diff", "derive", "code", "cheatsheet", "sources", "check", "validate"),
+    "build",
+)
+_PAINTED = ("list", "search", "show", "sources", "check")
 KINDS = ("definition", "update", "identity", "derivative", "objective")
 # What may follow as a separate word although it begins with '-'.
 _TEXT_OPTIONS = ("--expr", "--symbols")
@@ -29,6 +32,8 @@ _JSON = {
     "difference",
     "code": "an object with id, backward, code",
     "cheatsheet": "an object with ids, format, text",
+    "sources": "a list of objects with ref, title, entry, verdict, finding, note, use, claim (name, formula), "
+    "counterexample (sizes, values, found)",
     "check": "a list of objects with entry, verdict, seed, versions, key, checks",
     "validate": "an object with files, valid, faults (file, line, column, path, message)",
 }
@@ -258,6 +263,10 @@ def _working(commands: _Commands) -> None:
     one.add_argument("--topic", metavar="T", action="append", help="entries of this topic (may be given several times)")
     one.add_argument("--format", choices=("tex", "pdf", "md"), default="tex", help="tex (the default), pdf or md")
     one.add_argument("-o", "--output", metavar="PATH", help="write here instead of stdout; pdf needs it")
+    one = _command(commands, "sources", "sources", "the items of documents: what covers each, and what was found there")
+    one.add_argument(
+        "which", metavar="DOCUMENT", nargs="?", help="a document, an item (document/key), or an entry; all without it"
+    )
     one = _command(commands, "check", "work", "gather the evidence; exit 1 if anything is refuted or unknown")
     one.add_argument("ids", metavar="ID", nargs="*")
     one = _command(commands, "validate", "work", "whether a catalogue is well formed: all of its faults at once")

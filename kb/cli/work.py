@@ -52,7 +52,7 @@ def check_command(options: argparse.Namespace) -> int:
     from generators.evidence import gather_anew
 
     results, verdicts = [], []
-    for entry_id, evidence in zip(ids, gather_anew(catalogue, ids, _processes()), strict=True):
+    for entry_id, evidence in zip(ids, gather_anew(catalogue, ids, processes()), strict=True):
         verdicts.append(evidence.verdict)
         if options.json:
             results.append(evidence.as_json())
@@ -116,10 +116,10 @@ def build_command(options: argparse.Namespace) -> int:
     require_valid(catalogue)
     from generators.build import build
 
-    build(catalogue, Path(options.output), jobs=_processes())
+    build(catalogue, Path(options.output), jobs=processes())
     return 0
 
 
-def _processes() -> int:
+def processes() -> int:
     """How many processes to use at most."""
     return min(os.cpu_count() or 1, _MOST_PROCESSES)

@@ -25,7 +25,7 @@ class Check:
     ``points`` is how many points were tried and ``precision`` with how many decimal digits.
     ``max_error`` is the largest error, relative to the size of the values where they exceed 1;
     ``order`` the smallest order at which finite differences converged. ``counterexample`` is a
-    point that refutes it.
+    point that refutes it; a claim that is listed as false is verified by one.
     """
 
     question: Question
@@ -38,6 +38,14 @@ class Check:
     order: float | None = None
     counterexample: Mapping[str, Any] | None = None
     note: str = ""
+
+    @property
+    def shown_counterexample(self) -> str:
+        """The point that refutes it for a person, ``z = 1.5, alpha = 0.5: 1.5 against 1.74``; empty without one."""
+        if self.counterexample is None:
+            return ""
+        point, found = counterexample_parts(self.counterexample)
+        return ": ".join(filter(None, (", ".join(point), found.removeprefix("sides: "))))
 
     def text(self) -> str:
         """One line for a person."""
@@ -78,7 +86,8 @@ class Evidence:
     @property
     def counterexample(self) -> Mapping[str, Any] | None:
         """The first point that refutes anything."""
-        return next((c.counterexample for c in self.checks if c.counterexample is not None), None)
+        refuted = [c.counterexample for c in self.checks if c.verdict == "refuted"]
+        return next((found for found in refuted if found is not None), None)
 
     @property
     def points(self) -> int:
@@ -97,7 +106,7 @@ class Evidence:
             if checks:
                 lines.append(f"  {wording}")
                 lines += [f"    {check.text()}" for check in checks]
-                lines += [f"      counter-example: {c.counterexample}" for c in checks if c.counterexample is not None]
+                lines += [f"      counter-example: {c.shown_counterexample}" for c in checks if c.counterexample]
         return "\n".join(lines)
 
     def summary(self) -> str:
@@ -123,6 +132,19 @@ class Evidence:
             "key": self.key,
             "checks": [{**asdict(c), "sizes": [dict(s) for s in c.sizes]} for c in self.checks],
         }
+
+
+def counterexample_parts(found: Mapping[str, Any]) -> tuple[list[str], str]:
+    """The point of a counter-example, value by value, and what was found there."""
+    point = [f"{name} = {_shown(value)}" for name, value in found.get("values", {}).items()]
+    return point, str(found.get("found", ""))
+
+
+def _shown(value: Any) -> str:
+    """Numbers, also nested ones, with four digits."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def from_json(data: Any) -> Evidence:
