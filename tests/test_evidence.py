@@ -143,6 +143,21 @@ def test_a_false_claim_comes_with_a_counterexample() -> None:
     assert "is false" in check.counterexample["found"]
 
 
+def test_a_claim_that_is_known_to_be_false_is_verified_by_a_counterexample() -> None:
+    claim = NamedClaim("c", "y >= x", refuted=True)
+    entry = Entry("own", "Own", symbols=(Symbol("x"), Y), define=("y = x**3",), claims=(claim,))
+    (check,) = checks_of(entry, "claims")
+    assert check.verdict == "verified"
+    assert (
+        check.counterexample is not None
+        and check.counterexample["values"]["x"] ** 3 < check.counterexample["values"]["x"]
+    )
+    assert "x = " in check.shown_counterexample and "is false" in check.shown_counterexample
+    found = Evidence("own", (check,))
+    assert found.counterexample is None
+    assert f"counter-example: {check.shown_counterexample}" in found.text()
+
+
 def test_a_declared_derivative_that_does_not_exist_is_refuted() -> None:
     step = Entry("own", "Own", symbols=(Symbol("x"), Y), define=("y = 1 if x > 0 else 0",), differentiate=("x",))
     assert "refuted" in [c.verdict for c in checks_of(step, "derivatives")]
