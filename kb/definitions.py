@@ -13,9 +13,9 @@ from kb.parser import parse_expression, parse_statement
 from kb.printing.binders import counts_from_one
 from kb.printing.functions import declared_signatures, with_functions
 from kb.printing.glyphs import Context, split_name
-from kb.printing.notation import Calls, in_time, names_for, timeline, with_ranges
+from kb.printing.notation import Calls, in_time, names_for, new_states, timeline, with_ranges
 from kb.printing.ranks import rank
-from kb.printing.trees import by_incoming
+from kb.printing.trees import by_incoming, mapped, renamed
 from kb.printing.written import written_out
 
 if TYPE_CHECKING:
@@ -27,13 +27,17 @@ _RELATIONS = {True: ("←", r"\leftarrow"), False: ("=", "=")}
 def context_of(entry: Entry, entries: Mapping[str, Entry], program: Program | None = None) -> Context:
     """What the printers should know of the names of an entry; the program tells the sizes of steps and indices."""
     ranks = {s.name: len(s.shape) for s in entry.symbols if s.name not in entry.sides}
+    ranks |= {f"{s.name}_next": len(s.shape) for s in entry.symbols if s.role == "state"}
     kinds = {
         s.name: "state" if s.role == "state" else s.kind for s in entry.symbols if s.kind != "real" or s.role == "state"
     }
     context = Context(
         ranks=ranks,
         kinds=kinds,
-        glyphs={n: s.glyph for s in entry.symbols if s.glyph for n in (s.name, f"{s.name}_prev")},
+        glyphs={
+            **{n: s.glyph for s in entry.symbols if s.glyph for n in (s.name, f"{s.name}_prev")},
+            **(new_states(entry) if timeline(entry) is None else {}),
+        },
         signatures=_Signatures(entries, entry),
         calls=Calls(entry, entries),
         time_index=timeline(entry),
@@ -155,4 +159,13 @@ def formula(text: str, context: Context) -> tree.Node:
     except LanguageError:
         return parse_expression(text)
     states = [name for name, kind in context.kinds.items() if kind == "state"]
-    return by_incoming(statement, states) if isinstance(statement, tree.Claim) and states else statement
+    if not isinstance(statement, tree.Claim) or not states:
+        return statement
+    claim = by_incoming(statement, states)
+    return claim if context.time_index is not None else _with_new_states(claim, states)
+
+
+def _with_new_states(claim: tree.Node, states: list[str]) -> tree.Node:
+    """A claim of an update without times: what it calls x is ``x^+``, and the incoming ``x_prev`` is x."""
+    names = {new: old for s in states for new, old in ((s, f"{s}_next"), (f"{s}_prev", s))}
+    return mapped(claim, lambda side: renamed(side, names))

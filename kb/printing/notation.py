@@ -54,8 +54,8 @@ def names_for(entry: Entry, definition: Program, program: Program | None = None)
                 ranges.setdefault(index.name, set()).add(format_poly(index.size))
     for name, tensor in tensors.items():
         for axis in range(len(tensor.shape)):
-            if (_base(name), axis) in usual:
-                usual.setdefault((name, axis), usual[_base(name), axis])
+            if (base_name(name), axis) in usual:
+                usual.setdefault((name, axis), usual[base_name(name), axis])
     known = {key: letter for key, letter in usual.items() if letter in letters}
     roles = {name: _role(name, definition) for name in tensors}
     pairs = authored_pairs(step.expr for step in steps)
@@ -93,7 +93,7 @@ def _letters(entry: Entry) -> frozenset[str]:
     return _letters_of(tuple(entry.define))
 
 
-def _base(name: str) -> str:
+def base_name(name: str) -> str:
     """The name whose cotangent or tangent a name holds, else the name itself."""
     found = _DERIVED.fullmatch(name)
     return found["base"] if found else name
@@ -146,7 +146,7 @@ def _times(entry: Entry, program: Program) -> dict[str, int]:
     times: dict[str, int] = {}
     own_names = [s.name for s in entry.symbols]
     for name in [*program.tensors, *own_names, *(f"{name}_bar" for name in own_names)]:
-        base = _base(name)
+        base = base_name(name)
         symbol = entry.symbol(base)
         own = split_name(base, timed=True).shift if symbol is not None else None
         if in_time(entry, base):
@@ -183,13 +183,19 @@ class Calls(Mapping[str, str]):
 def _glyphs(entry: Entry, program: Program) -> dict[str, str]:
     """Declared glyphs, those of new states, and those of cotangents and tangents of both."""
     glyphs = {s.name: s.glyph for s in entry.symbols if s.glyph}
-    for public, held in _states(entry, program) if timeline(entry) is None else ():
-        glyphs[held] = f"{glyphs.get(public) or symbol_latex(public)}^{{+}}"
+    if timeline(entry) is None:
+        glyphs |= {held: glyph for held, glyph in new_states(entry).items() if held in program.tensors}
     names = {*program.tensors, *(f"{name}_{mark}" for name in glyphs for mark in ("bar", "dot"))}
     marked = {name: found for name in sorted(names) if (found := _DERIVED.fullmatch(name)) and found["base"] in glyphs}
     for name, found in marked.items():
         glyphs[name] = _marked(glyphs[found["base"]], found["mark"], bool(found["total"]))
     return glyphs
+
+
+def new_states(entry: Entry) -> dict[str, str]:
+    """The glyphs of the new values of an update's states, by the names of the steps that hold them."""
+    states = [s for s in entry.symbols if s.role == "state"]
+    return {f"{s.name}_next": f"{s.glyph or symbol_latex(s.name)}^{{+}}" for s in states}
 
 
 def _states(entry: Entry, program: Program) -> list[tuple[str, str]]:

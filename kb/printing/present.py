@@ -27,12 +27,21 @@ from kb.printing.blocks import joined, with_blocks, without_aliases
 from kb.printing.detours import without_detours, without_inverses
 from kb.printing.matrix import matrix_notation
 from kb.printing.names import Names, poly_tree
-from kb.printing.notation import authored, borrowed, context_for, definition_of, names_for, stated_names, with_ranges
+from kb.printing.notation import (
+    authored,
+    base_name,
+    borrowed,
+    context_for,
+    definition_of,
+    names_for,
+    stated_names,
+    with_ranges,
+)
 from kb.printing.order import PART, STEP
 from kb.printing.presentation import Line, Presentation, Shape
 from kb.printing.reify import reify
 from kb.printing.scatters import gathered
-from kb.printing.trees import element, is_indexed, renamed
+from kb.printing.trees import element, is_indexed, renamed, replaced_by_names
 
 if TYPE_CHECKING:
     from kb.programs import Programs
@@ -395,7 +404,8 @@ class Presenter:
     def before(self, lines: Sequence[Line], names: Names) -> tuple[tuple[tree.Step, ...], tuple[tree.Step, ...]]:
         """The definitions of the steps that the lines read, as the entry has them where it does.
 
-        Also those among them that it does not state.
+        Also those among them that it does not state: steps of entries that it calls, of which a
+        cotangent or a tangent on the left may speak without any formula that reads them.
         """
         entries = self.programs.entries if self.programs is not None else {}
         written, stated = authored(self.entry, self.program, entries), stated_names(self.entry, self.program)
@@ -404,6 +414,8 @@ class Presenter:
         shown = {n for line in lines if not isinstance(line.left, tree.Call) for n in tree.names(line.left)}
         defined = {s.name for s in complete.steps} - (shown - set(self.program.step_names()))
         wanted = {n for line in lines for n in tree.names(line.right)} & defined
+        unstated = {s.name for s in self.program.steps} - stated
+        wanted |= {base_name(n) for line in lines for n in tree.names(line.left)} & unstated
         found: list[tree.Step] = []
         internal: list[tree.Step] = []
         for step in reversed(complete.steps):
@@ -416,7 +428,9 @@ class Presenter:
                 internal += made if step.name not in stated else []
             found += [m for m in reversed(made) if m not in found]
             wanted |= {n for m in made for n in tree.names(m.value)} & defined
-        return tuple(reversed(found)), tuple(reversed(internal))
+        named = [s for s in internal if isinstance(s.targets[0], tree.Name)]
+        ordered = [s if s in internal else replaced_by_names(s, named) for s in reversed(found)]
+        return tuple(ordered), tuple(reversed(internal))
 
     def side_by_side(self, parts: Sequence[AnyStep], names: Names, program: Program) -> tree.Step | None:
         """``J = concat(x, y)`` for parts that are blocks along the last axis, each of which has a matrix notation."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any
 
 from kb import tree
 
 _MOST_DIGITS = 100
-Statement = TypeVar("Statement", bound=tree.Node)
 
 
 def element(name: str, indices: Sequence[tree.Node]) -> tree.Name | tree.Element:
@@ -84,32 +83,38 @@ def _decimal(value: Fraction) -> str | None:
 
 def replaced(node: tree.Node, name: str, value: tree.Node) -> tree.Node:
     """The tree with a value in place of a name, in subscripts too."""
-    if node == tree.Name(name):
-        return value
-    changed: dict[str, object] = {}
+    return value if node == tree.Name(name) else mapped(node, lambda part: replaced(part, name, value))
+
+
+def replaced_by_names(step: tree.Step, named: Sequence[tree.Step]) -> tree.Step:
+    """The step with the names of others where it spells out what these are: ``sigmoid(z)`` for ``sigmoid(W @ x)``."""
+
+    def visit(node: tree.Node) -> tree.Node:
+        own = next((s for s in named if s.value == node), None)
+        return own.targets[0] if own is not None else mapped(node, visit)
+
+    return replace(step, value=visit(step.value))
+
+
+def mapped(node: tree.Node, change: Callable[[tree.Node], tree.Node]) -> tree.Node:
+    """The tree with each of its direct parts changed."""
+    changed: dict[str, Any] = {}
     for part in fields(node):
         child = getattr(node, part.name)
         if isinstance(child, tree.Node):
-            changed[part.name] = replaced(child, name, value)
+            changed[part.name] = change(child)
         elif isinstance(child, tuple):
-            changed[part.name] = tuple(replaced(c, name, value) if isinstance(c, tree.Node) else c for c in child)
-    return replace(node, **changed)  # type: ignore[arg-type]  # fields of the node's own class
+            changed[part.name] = tuple(change(c) if isinstance(c, tree.Node) else c for c in child)
+    return replace(node, **changed)
 
 
-def by_incoming(node: Statement, states: Collection[str]) -> Statement:
+def by_incoming(node: tree.Node, states: Collection[str]) -> tree.Node:
     """A claim whose derivatives by a state of an update say that they are by what came in: ``d(x, x_prev)``."""
     if isinstance(node, tree.Call) and node.function in ("d", "vjp") and len(node.arguments) > 1:
         body, by, *rest = node.arguments
         by = renamed(by, {name: f"{name}_prev" for name in states})
         return replace(node, arguments=(by_incoming(body, states), by, *rest))
-    changed: dict[str, Any] = {}
-    for part in fields(node):
-        child = getattr(node, part.name)
-        if isinstance(child, tree.Node):
-            changed[part.name] = by_incoming(child, states)
-        elif isinstance(child, tuple):
-            changed[part.name] = tuple(by_incoming(c, states) if isinstance(c, tree.Node) else c for c in child)
-    return replace(node, **changed)
+    return mapped(node, lambda part: by_incoming(part, states))
 
 
 def renamed(node: tree.Node, names: dict[str, str]) -> tree.Node:
