@@ -32,6 +32,7 @@ from kb.model import NamedClaim, Reference, Symbol
 from kb.printing import latex as print_latex
 from kb.printing import latex_display
 from kb.printing import text as print_text
+from kb.printing.text_calls import low_text
 from kb.vocabulary import DOMAINS
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ class EntryView:
         value = [symbols[n] for n in self.equation.outputs]
         latex = r" \; ".join(rf"{word}_{{{symbols[n].latex}}}" for word, _, n in above)
         latex += r" \; " + r",\, ".join(v.latex for v in value)
-        text = " ".join([*(f"{word}_{symbols[n].text}" for _, word, n in above), ", ".join(v.text for v in value)])
+        chosen = [f"{word}{low_text(symbols[n].text)}" for _, word, n in above]
+        text = " ".join([*chosen, ", ".join(v.text for v in value)])
         if objective.subject_to:
             limits = [self.read(t) for t in objective.subject_to]
             latex += r" \quad \text{subject to } " + r",\ ".join(f.latex for f in limits)

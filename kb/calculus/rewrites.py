@@ -4,6 +4,7 @@
 * the logarithm of a root or a reciprocal has a factor: ``log(1/sqrt(x))`` is ``-log(x)/2``
 * opposite sums become the same one: ``(1 - p)*a + (p - 1)*b`` is ``(p - 1)*(b - a)``
 * of an index with two values, one not taken is the other: ``[i != 0]`` is ``[i == 1]``
+* what holds everywhere but at one place is all of it less that place: ``x[i]*[i != s]`` is ``x[i] - x[s]*[i == s]``
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from kb.calculus.match import as_power
 from kb.index import build
-from kb.index.affine import Poly
+from kb.index.affine import Gather, Index, Poly
 from kb.index.nodes import (
     Add,
     Bind,
@@ -23,6 +24,7 @@ from kb.index.nodes import (
     Const,
     Expr,
     Fn,
+    Junction,
     Mul,
     Num,
     Test,
@@ -121,6 +123,52 @@ def _opposite(expr: Add) -> Expr:
     terms = [build.negative(a) for a in expr.args]
     positive = [t for t in terms if build.split_coefficient(t)[0] > 0]
     return Add((*positive, *(t for t in terms if t not in positive)))
+
+
+def less_one_place(expr: Expr) -> Expr:
+    """The terms ``f[i]*[i != s or j != t]`` of a sum as ``f[i] - f[s]*[i == s]*[j == t]``."""
+    assert isinstance(expr, Add)
+    terms: list[Expr] = []
+    for term in expr.args:
+        factors = list(term.args) if isinstance(term, Mul) else [term]
+        test = next((f for f in factors if isinstance(f, Test) and _place(f.condition)), None)
+        if test is None:
+            terms.append(term)
+            continue
+        place = _place(test.condition)
+        rest = build.mul(*(f for f in factors if f is not test))
+        at_place: Expr = build.substitute(rest, {index: poly for index, poly, _ in place})
+        terms += [rest, build.mul(num(-1), at_place, *(equal for *_, equal in place))]
+    made: Expr = build.transform(build.add(*terms), _index_first)
+    return made if len(terms) > len(expr.args) else expr
+
+
+def _index_first(node: Expr) -> Expr | None:
+    """``[i == s]`` for ``[s == i]``, so that both are seen to be the same."""
+    compared = node.condition if isinstance(node, Test) else None
+    if isinstance(compared, Compare) and compared.op == "==":
+        one, other = compared.left, compared.right
+        if isinstance(one, Val) and isinstance(other, Val) and one.poly.index is None and other.poly.index is not None:
+            return Test(Compare("==", other, one))
+    return None
+
+
+def _place(condition: Condition) -> list[tuple[Index, Poly, Expr]]:
+    """Indices and where they are together unless the condition holds, each with its delta; empty for others."""
+    opposite = build.negation(condition)
+    parts = opposite.args if isinstance(opposite, Junction) and opposite.op == "and" else (opposite,)
+    found: list[tuple[Index, Poly, Expr]] = []
+    for part in parts:
+        sides = (part.left, part.right) if isinstance(part, Compare) and part.op == "==" else ()
+        polys = [side.poly for side in sides if isinstance(side, Val)]
+        index = next((p.index for p in polys if p.index is not None), None)
+        if index is None or len(polys) != 2:
+            return []
+        other = polys[1] if polys[0].index is index else polys[0]
+        if not (isinstance(other.atom, Gather) or (other.index is not None and other.index.size == index.size)):
+            return []  # the other side may lie beyond the ends
+        found.append((index, other, Test(part)))
+    return found
 
 
 def decided(expr: Expr) -> Expr:

@@ -19,7 +19,7 @@ from typing import Any
 
 from kb.calculus.match import as_power, match_factors
 from kb.calculus.monomials import divisors, expanded, factors_of, monomials, put_together, times
-from kb.calculus.rewrites import aligned_signs, decided, joined_roots, opened_logarithm
+from kb.calculus.rewrites import aligned_signs, decided, joined_roots, less_one_place, opened_logarithm
 from kb.calculus.tidy import Tidy
 from kb.index import build
 from kb.index.affine import Atom, Index, Poly
@@ -94,7 +94,7 @@ class Shorten:
         if isinstance(expr, Add):
             rules = (
                 *(flattened, with_shared_number, self.over_common, self.expanded, merged_sums, self.regrouped),
-                self.aligned,
+                *(self.aligned, self.with_place),
             )
         elif isinstance(expr, Bind) and expr.op == "sum":
             rules = (self.split, self.contracted)
@@ -148,6 +148,14 @@ class Shorten:
     def aligned(self, expr: Expr) -> Expr:
         """Opposite sums as factors of the terms made the same, and put in front."""
         return self.tidy(aligned_signs(expr))
+
+    def with_place(self, expr: Expr) -> Expr:
+        """Terms that hold everywhere but at one place, where the others cancel what is missing there."""
+        made = less_one_place(expr)
+        if made == expr:
+            return expr
+        opened = expanded(made)
+        return self.regrouped(opened) if isinstance(opened, Add) else made
 
     def rooted(self, expr: Expr) -> Expr:
         """Roots of numbers under other roots."""

@@ -31,6 +31,22 @@ def without_aliases(steps: Sequence[AnyStep], keep: frozenset[str]) -> list[AnyS
     return kept
 
 
+def without_fillings(steps: Sequence[AnyStep], keep: frozenset[str]) -> list[AnyStep]:
+    """The steps without arrays of one number, a scalar or its negative, which their readers say as well."""
+    values: dict[str, Expr] = {}
+    kept: list[AnyStep] = []
+    for step in steps:
+        if isinstance(step, Step):
+            step = replace(step, expr=build.replace_reads(step.expr, lambda read: values.get(read.name)))
+            number, scalar = build.split_coefficient(step.expr)
+            filled = step.is_plain and step.free and isinstance(scalar, Read) and not scalar.index
+            if filled and abs(number) == 1 and step.name not in keep and sum(s.name == step.name for s in steps) == 1:
+                values[step.name] = step.expr
+                continue
+        kept.append(step)
+    return kept
+
+
 def _alias(step: Step) -> str:
     places = tuple(map(Poly.of, step.free))
     whole = step.is_plain and isinstance(step.expr, Read) and step.expr.index == places

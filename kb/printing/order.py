@@ -7,8 +7,9 @@ factor stands behind it: ``y*(1 - y)*(1 - 2*y)``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 from kb.index.nodes import (
     Add,
@@ -41,18 +42,30 @@ def in_reading_order(
     """The factors in the order of the roles that their names have; without roles as they came.
 
     ``pairs`` are names that the definition multiplies, in its order, which stays. Among what is
-    given the ``indices`` decide, in their order: ``A[i,j]*x[k]``, and ``c[i]*W[i,j]``.
+    given the ``indices`` decide, in their order: ``A[i,j]*x[k]``, and ``c[i]*W[i,j]``; among what
+    the steps made only where they are a chain: ``G[i,j]*P[j,k]*V[k]``.
     """
     if not roles:
         return list(factors)
     places = {index: n for n, index in enumerate(indices)}
-    ranked = sorted(factors, key=lambda f: (_rank(f, roles), _first_index(f, roles, places)))
+    ranked = sorted(factors, key=lambda f: (_rank(f, roles), _first_index(f, roles, places, (GIVEN, STEP))))
+    if not _is_chain([f for f in ranked if free_indices(f)]):
+        ranked = sorted(factors, key=lambda f: (_rank(f, roles), _first_index(f, roles, places, (GIVEN,))))
     return _behind_their_own(_as_authored(ranked, pairs))
 
 
-def _first_index(factor: Expr, roles: Mapping[str, int], places: Mapping[object, int]) -> tuple[int, int]:
+def _is_chain(factors: Sequence[Expr]) -> bool:
+    """Whether each element ends with the index with which the next begins, as in a product of matrices."""
+    ends = [[p.index for p in f.index] for f in factors if isinstance(f, Read)]
+    joined = all(a[-1] is not None and a[-1] is b[0] for a, b in pairwise(ends))
+    return len(ends) == len(factors) > 2 and joined
+
+
+def _first_index(
+    factor: Expr, roles: Mapping[str, int], places: Mapping[object, int], ordered: Collection[int]
+) -> tuple[int, int]:
     base = _base(factor)
-    if not isinstance(base, Read) or roles.get(base.name, GIVEN) != GIVEN:
+    if not isinstance(base, Read) or roles.get(base.name, GIVEN) not in ordered:
         return (0, 0)
     found = [places[i] for p in base.index for i in p.indices() if i in places]
     return min(found, default=len(places)), len(base.index)

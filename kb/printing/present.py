@@ -23,7 +23,7 @@ from kb.index.nodes import ZERO, Bind, Expr, Read, read_names, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step, are_side_by_side, is_beyond, loop_of, needed
 from kb.model import Entry
 from kb.printing.authored import authored_parts, with_authored
-from kb.printing.blocks import joined, with_blocks, without_aliases
+from kb.printing.blocks import joined, with_blocks, without_aliases, without_fillings
 from kb.printing.detours import without_detours, without_inverses
 from kb.printing.matrix import matrix_notation
 from kb.printing.names import Names, poly_tree
@@ -307,6 +307,7 @@ class Presenter:
             step = dict(self.program.returns)[public]
             self.shapes.append(self.shape_of("cotangent", held, self.program.shape(step)))
         steps = without_aliases(needed(inline_smaller(found.adjoint, found.program, wanted), set(wanted)), wanted)
+        steps = without_fillings(steps, wanted)
         lines = self.step_lines(steps, names, found.program)
         for symbol, gradient in found.gradients.items():
             if gradient != f"{symbol}_bar" and f"{symbol}_bar" not in self.program.tensors:

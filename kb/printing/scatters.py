@@ -47,4 +47,5 @@ def _as_sum(step: Step, free: tuple[Index, ...]) -> Expr:
     outside = [build.test(c) for c in conditions if c not in inside]
     if any(isinstance(n, Pick) for n in walk(body)):  # the place of a largest value says where it may lie
         return build.mul(*outside, without_implied(build.bind("sum", bound, inside, body)))
-    return build.mul(*outside, Bind("sum", bound, inside, body) if bound else body)
+    total = Bind("sum", bound, inside, body) if inside else build.bind("sum", bound, (), body)
+    return build.mul(*outside, total)

@@ -193,9 +193,10 @@ class TextCalls(ABC):
             return Box(f"∂²{value.tex}/{below}", FACTOR, closed=f"(∂²{value.tex}/{below})")
         if is_gradient(arguments[0], arguments[1], self.context):
             body = self.box(arguments[0])
-            shown = f"∇_{self.box(arguments[1]).tex} {f'({body.tex})' if body.negative else held(body, FACTOR)}"
+            inner = f"({body.tex})" if body.negative else held(body, FACTOR)
+            shown = f"∇{low_text(self.box(arguments[1]).tex)} {inner}"
             return Box(shown, FACTOR, closed=f"({shown})")
-        above, below = (f"∂{held(self.box(a), ATOM)}" for a in arguments)
+        above, below = (f"∂{_differential(self.box(a))}" for a in arguments)
         return Box(f"{above}/{below}", FACTOR, closed=f"({above}/{below})")
 
     def call_concat(self, arguments: Sequence[Node]) -> Box:
@@ -228,6 +229,16 @@ class TextCalls(ABC):
         body, variable, low, high = (self.box(a) for a in arguments)
         shown = f"∫_{{{close(low.tex)}}}^{{{close(high.tex)}}} {held(body, PRODUCT)} d{variable.tex}"
         return Box(shown, FACTOR, closed=f"({shown})")
+
+
+def _differential(box: Box) -> str:
+    """What follows ``∂``: a new state ``x⁺`` needs no brackets, a power does."""
+    return box.tex if box.level == SCRIPTED and box.tex.endswith("⁺") else held(box, ATOM)
+
+
+def low_text(shown: str) -> str:
+    """A name below a sign: in braces where it has parts of its own."""
+    return f"_{shown}" if len(shown) == 1 or shown.isalnum() else f"_{{{shown}}}"
 
 
 def close(shown: str) -> str:
