@@ -61,8 +61,8 @@ class Definitions:
         for name in sorted((step.inputs & self.steps) - tree.names(value)):
             hidden = self.program.definitions(name)
             if len(hidden) == 1:
-                shown = self.presenter.shown_definition(hidden[0], self.names, self.program).value
-                value = _exchanged(value, shown, tree.Name(name))
+                shown = self.presenter.shown_definition(hidden[0], self.names, self.program)
+                value = _exchanged(value, shown.value, shown.targets[0])
         return value
 
     def is_one_step(self, statement: tree.Step) -> bool:
