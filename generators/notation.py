@@ -25,7 +25,7 @@ def _sign(pattern: str, latex: str, meaning: str) -> Sign:
 
 # An empty pattern is found in every formula. Meanings hold formulas between dollar signs, the same in every format.
 SIGNS = (
-    _sign(r"", r"x_i", "element $i$ of $x$; indices count from 0"),
+    _sign(r"", r"x_i", "element $i$ of $x$; a number as an index counts from 0"),
     _sign(r"\\bar|\\overline", r"\bar{x}", "cotangent: gradient of some final number by $x$, in the shape of $x$"),
     _sign(r"\\dot\b", r"\dot{x}", "tangent of $x$"),
     _sign(r"\\delta_\{[^{}]{2}", r"\delta_{jk}", "1 where $j = k$, else 0"),

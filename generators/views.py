@@ -110,7 +110,7 @@ class EntryView:
     def _symbol(self, symbol: Symbol) -> SymbolView:
         glyph = self.glyph(symbol.name)
         if symbol.arguments:
-            arguments = [self.read(a) for a in symbol.arguments]
+            arguments = [self.read(a.partition("[")[0]) for a in symbol.arguments]
             glyph = Formula(
                 f"{glyph.latex}({', '.join(a.latex for a in arguments)})",
                 f"{glyph.text}({', '.join(a.text for a in arguments)})",

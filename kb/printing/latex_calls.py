@@ -11,7 +11,17 @@ from kb.glyphs import split_notation
 from kb.printing.binders import Binder, binder, common_limit, count, limits, span
 from kb.printing.boxes import ATOM, CASES, FACTOR, PRODUCT, SCRIPTED, SUM, Box, fenced, held
 from kb.printing.glyphs import Context, braced, is_letter, split_name, symbol_latex
-from kb.printing.layout import Item, is_gradient, is_quotient, is_short, law_of, second_derivative, separators_of, tall
+from kb.printing.layout import (
+    Item,
+    is_gradient,
+    is_quotient,
+    is_short,
+    law_of,
+    second_derivative,
+    separators_of,
+    tall,
+    without_brackets,
+)
 from kb.printing.ranks import rank
 from kb.tree import Array, Call, Element, Name, Node, Power, Prime
 from kb.vocabulary import BUILT_IN, FUNCTIONS
@@ -96,7 +106,8 @@ class CallPrinter(ABC):
         if call.function in FUNCTIONS and FUNCTIONS[call.function].latex.startswith("\\") and len(call.arguments) == 1:
             return self.elementary(call.function, call.arguments[0], inline)
         separators = separators_of(call.function, self.context)
-        return self.applied(self.function(call.function), call.arguments, inline, call.rest, separators)
+        arguments = without_brackets(call.function, call.arguments, self.context)
+        return self.applied(self.function(call.function), arguments, inline, call.rest, separators)
 
     def elementary(self, name: str, argument: Node, inline: bool) -> Box:
         """``\\log x`` without parentheses where nothing can be misread."""

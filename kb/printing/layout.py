@@ -275,6 +275,12 @@ def is_gradient(value: Node, variable: Node, context: Context) -> bool:
     return not isinstance(value, (Name, Element)) and rank(value, context) == 0 and rank(variable, context) == 1
 
 
+def without_brackets(function: str, arguments: Sequence[Node], context: Context) -> list[Node]:
+    """The arguments of an entry that has a notation, a lone number instead of an array of it: ``D(mu; s2)``."""
+    known = function in context.calls and function not in BUILT_IN
+    return [a.items[0] if known and isinstance(a, Array) and len(a.items) == 1 else a for a in arguments]
+
+
 def separators_of(function: str, context: Context) -> tuple[str, ...]:
     """What stands between the arguments of an entry that has a notation; commas elsewhere."""
     known = function in context.calls and function not in BUILT_IN

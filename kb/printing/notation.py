@@ -21,7 +21,7 @@ from kb.printing.matrix import matrix_notation, turn_notation
 from kb.printing.names import Names, poly_tree
 from kb.printing.order import COTANGENT, GIVEN, STEP, TANGENT, authored_pairs
 from kb.printing.reify import reify
-from kb.printing.trees import element
+from kb.printing.trees import element, renamed
 from kb.printing.written import written_out
 from kb.vocabulary import MATRIX_FUNCTIONS
 
@@ -236,16 +236,21 @@ def with_ranges(context: Context, names: Names) -> Context:
 
 
 def authored(entry: Entry, program: Program, entries: Mapping[str, Entry]) -> dict[str, list[tree.Step]]:
-    """The steps as the entry states them, by the names that they set; an update's are shown from index form."""
+    """The steps as the entry states them, by the names that they set; new states are shown from index form."""
     found: dict[str, list[tree.Step]] = {}
     ranks = {name: len(tensor.shape) for name, tensor in program.tensors.items()}
-    for text in entry.define if entry.kind != "update" else ():
+    states = {s.name for s in entry.symbols if s.role == "state"}
+    renewed: dict[str, str] = {}
+    for text in entry.define:
         statement = parse_statement(text)
         if isinstance(statement, tree.Step):
             statement = written_out(statement, entries, ranks)
+            statement = replace(statement, value=renamed(statement.value, renewed))
             for target in statement.targets:
                 base = target.base if isinstance(target, tree.Element) else target
-                if isinstance(base, tree.Name):
+                if isinstance(base, tree.Name) and base.id in states:
+                    renewed[base.id] = f"{base.id}_next"
+                elif isinstance(base, tree.Name):
                     found.setdefault(base.id, []).append(statement)
     return found
 

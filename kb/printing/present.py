@@ -135,8 +135,8 @@ class Presenter:
         letters: list[str] = []
         for _, held in self.program.returns:
             quotient = tree.Call("d", (tree.Name(held), tree.Name(symbol)))
-            sizes = (*self.program.shape(held), *self.program.shape(symbol))
-            self.shapes.append(Shape("derivative", quotient, tuple(map(format_poly, sizes))))
+            sizes = (*self.sizes(self.public(held)), *self.sizes(symbol))
+            self.shapes.append(Shape("derivative", quotient, sizes))
             shown = self.parts(held, symbol, names)
             letters = letters or [part.scope.given[i] for part in shown[:1] for i in part.part.wrt]
             lines += [part.line for part in shown]
@@ -252,10 +252,10 @@ class Presenter:
             _, slopes = with_slopes(self.program, symbol)
             sloping, more = with_slopes(derived, symbol, strict=False)
             scope = self.with_quotients(names, sloping, {**slopes, **more}, symbol)
-            own = self.program.shape(symbol)
-            sizes = (*self.program.shape(held), *own, *own)
+            own = self.sizes(symbol)
+            sizes = (*self.sizes(self.public(held)), *own, *own)
             subject = tree.Call("d", (tree.Call("d", (tree.Name(held), tree.Name(symbol))), tree.Name(symbol)))
-            self.shapes.append(Shape("derivative", subject, tuple(map(format_poly, sizes))))
+            self.shapes.append(Shape("derivative", subject, sizes))
             found = partial(derived, name, symbol, strict=False)
             lines += [self.second_line(part, held, symbol, scope, derived, name) for part in found]
             wanted = {n for part in found for n in read_names(part.expr)}
@@ -304,8 +304,7 @@ class Presenter:
         names = self.names(found.program)
         self.shapes += [self.shape_of("symbol", name) for name in self.wrt]
         for public, held in found.cotangents.items():
-            step = dict(self.program.returns)[public]
-            self.shapes.append(self.shape_of("cotangent", held, self.program.shape(step)))
+            self.shapes.append(Shape("cotangent", tree.Name(held), self.sizes(public)))
         steps = without_aliases(needed(inline_smaller(found.adjoint, found.program, wanted), set(wanted)), wanted)
         steps = without_fillings(steps, wanted)
         lines = self.step_lines(steps, names, found.program)
@@ -324,7 +323,7 @@ class Presenter:
         names = self.names(found.program)
         self.shapes += [self.shape_of("symbol", name) for name in self.wrt]
         for symbol, held in found.tangents.items():
-            self.shapes.append(self.shape_of("tangent", held, self.program.shape(symbol)))
+            self.shapes.append(Shape("tangent", tree.Name(held), self.sizes(symbol)))
         own = set(self.program.step_names())
         steps = [s for s in found.program.steps if s.name not in own]
         results = frozenset(name for name in found.results.values() if name is not None)
@@ -377,9 +376,16 @@ class Presenter:
 
     # --- what surrounds the statements ----------------------------------------------------------
 
-    def shape_of(self, role: str, name: str, shape: Sequence[Poly] | None = None) -> Shape:
-        sizes = self.program.shape(name) if shape is None else shape
-        return Shape(role, tree.Name(name), tuple(map(format_poly, sizes)))
+    def shape_of(self, role: str, name: str) -> Shape:
+        return Shape(role, tree.Name(name), self.sizes(name))
+
+    def sizes(self, name: str) -> tuple[str, ...]:
+        """The sizes of a symbol as the author wrote them; of anything else as the program knows them."""
+        symbol = self.entry.symbol(name)
+        if symbol is not None and symbol.shape:
+            return tuple(symbol.shape)
+        held = dict(self.program.returns).get(name, name)
+        return tuple(map(format_poly, self.program.shape(held)))
 
     def result(self, lines: list[Line], names: Names, program: Program) -> Presentation:
         defining = names_for(self.entry, self.program, program)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kb import tree
+from kb.parser import parse_expression
 from kb.printing.breaking import Row, aligned, broken
 from kb.printing.escape import escape_tex
 from kb.printing.glyphs import Context
@@ -99,7 +100,8 @@ class Presentation:
         return "\n".join(lines)
 
     def _shape_text(self, shape: Shape) -> str:
-        sizes = f"[{', '.join(shape.sizes)}]" if shape.sizes else "a number"
+        shown = [text(parse_expression(size), self.context) for size in shape.sizes]
+        sizes = f"[{', '.join(shown)}]" if shown else "a number"
         word = f"{shape.role} " if shape.role in ("cotangent", "tangent") else ""
         return f"{word}{text(shape.subject, self.context)} : {sizes}"
 

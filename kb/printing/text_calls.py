@@ -10,7 +10,7 @@ from kb.glyphs import split_notation
 from kb.printing.binders import Binder, binder, common_limit, count, span
 from kb.printing.boxes import ATOM, FACTOR, LOGIC, PRODUCT, SCRIPTED, Box, held
 from kb.printing.glyphs import SUBSCRIPT_DIGITS, Context, lowered, symbol_text, tex_to_text
-from kb.printing.layout import Item, is_gradient, law_of, second_derivative, separators_of
+from kb.printing.layout import Item, is_gradient, law_of, second_derivative, separators_of, without_brackets
 from kb.printing.ranks import rank
 from kb.tree import Call, Element, Name, Node, Number
 from kb.vocabulary import BUILT_IN
@@ -66,7 +66,7 @@ class TextCalls(ABC):
 
     def applied(self, call: Call, separators: Sequence[str]) -> Box:
         """``f(a, b)``."""
-        boxes = [self.box(a) for a in call.arguments]
+        boxes = [self.box(a) for a in without_brackets(call.function, call.arguments, self.context)]
         shown = [held(b, LOGIC) if len(boxes) > 1 else b.tex for b in boxes] + (["…"] if call.rest else [])
         signs = [_SEPARATORS[s] for s in separators][: len(shown) - 1]
         signs += [", "] * (len(shown) - 1 - len(signs))
