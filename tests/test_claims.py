@@ -306,4 +306,5 @@ inertia_step:
     path.write_text(update, encoding="utf-8")
     equation = kb.load_catalogue(str(path))["inertia_step"]
     assert equation.check().verdict == "verified"
-    assert "v_prev" in equation.formula_text("d(x[i], v[j]) == v[i]*delta(i,j)")
+    # what a claim calls v is the new one, and it differentiates by the one that came in
+    assert equation.formula_text("d(x[i], v[j]) == v[i]*delta(i,j)") == "∂xᵢ⁺/∂vⱼ = vᵢ⁺·δᵢⱼ"

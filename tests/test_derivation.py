@@ -93,6 +93,11 @@ def test_typed_expressions_are_derived(formula: str, symbols: str, wrt: str, las
         assert f"{left} = {right}" == last
 
 
+def test_a_hidden_step_is_named_with_its_leading_axes() -> None:
+    found = kb.parse("K[b] = expm(T[b]); y = sum(K[b,i,j]*K[b,j,i], b, i, j)", "T[m,n,n]").derivation("T", points=1)
+    assert "K[b] = expm(G[b])" in found.steps[0].text
+
+
 def test_the_derivative_of_a_recurrence_is_a_recurrence() -> None:
     found = kb.parse("h[-1] = h0; h[t] = a*h[t-1] + x[t]; y = sum(h)", "h0 a x[T]").derivation("a", points=3)
     assert [step.text for step in found.steps[1:]] == ["∂y/∂a = Σᵢ ∂hᵢ/∂a", "∂h₋₁/∂a = 0", "∂hₜ/∂a = hₜ₋₁ + a·∂hₜ₋₁/∂a"]

@@ -125,7 +125,7 @@ def test_topics_keep_the_order_of_the_catalogue(shipped: Catalogue) -> None:
 def test_an_objective_says_what_it_chooses(shipped: Catalogue) -> None:
     goal = views(shipped, ["gan_minimax_discrete"])[0].goal
     assert goal is not None
-    assert goal.text == "min_p_g max_D V"
+    assert goal.text == "min_{p_g} max_D V"
     assert goal.latex == r"\min_{p_g} \; \max_{D} \; V"
 
 

@@ -11,6 +11,7 @@ import pytest
 from printing_values import Values, as_array, programs, sample, sizes_of
 from selection import sampled
 
+import kb
 from kb import tree
 from kb.calculus.evaluate import Evaluation
 from kb.calculus.forward import jvp, partial
@@ -213,3 +214,41 @@ def test_no_second_derivative_names_an_auxiliary_step(entry_id: str) -> None:
 def test_expectations_stay_expectations() -> None:
     (statement,) = shown("reparametrization_trick", "vjp", "mu").statements
     assert str(statement) == "mu_bar = y_bar*E(deriv(f)(mu + sigma*eps), eps, normal_pdf(eps, 0, 1))"
+
+
+def test_inner_steps_of_which_cotangents_speak_are_defined() -> None:
+    for form in ("vjp", "jvp"):
+        found = [str(s) for s in shown("gru_reset_gate", form, "h_prev").before]
+        assert found == ["z_r = W_xr @ x + W_hr @ h_prev + b_r", "r = sigmoid(z_r)"]
+    where = [str(s) for s in shown("normal_equation", "partial", "X").before]
+    assert where == ["G = X.T @ X", "theta = inv(G) @ X.T @ y"]
+
+
+def test_what_changes_one_element_leaves_the_others() -> None:
+    assert lines("q_learning", "partial", "Q")[1] == (
+        "∂Q⁺[i,j]/∂Q[k,b] = α·δ[i,s]·δ[j,a]·(γ·δ[k,s']·[b = argmax_c Q[s',c]] − δ[k,s]·δ[b,a]) + δ[i,k]·δ[j,b]"
+    )
+    backward = kb.parse("s = x[k]**2; y[i] = s if i == k else x[i]", "x[n] k:label[n]").vjp(["x"])
+    assert "≠" not in backward.text()
+
+
+def test_arrays_of_one_number_are_not_named() -> None:
+    (statement,) = shown("mutual_information", "vjp", "p").statements
+    assert str(statement) == "p_bar[x, y] = I_bar*(log(p[x, y]/(p_x[x]*p_y[y])) - 1)"
+
+
+def test_sizes_stand_as_they_were_declared() -> None:
+    assert "∂O/∂K : [s·(h − 1) + r, s·(w − 1) + q, r, q]" in lines("conv_transpose2d", "partial", "K")[0]
+    assert "cotangent ȳ : [C_out, ⌊(H + 2·p − r)/s⌋ + 1, " in shown("conv2d", "vjp", "x").text()
+
+
+def test_steps_of_an_update_stand_as_they_were_stated() -> None:
+    assert [str(s) for s in shown("reinforce", "partial", "theta").before] == ["pi = softmax(theta)"]
+
+
+def test_elements_of_a_chain_follow_each_other() -> None:
+    assert "∂V[i]/∂γ = Σ_{s,u} (G⁻¹)[i,s]·P_π[s,u]·V[u]" in lines("bellman_expectation_v", "partial", "gamma")
+
+
+def test_a_range_that_a_condition_shows_is_not_said_again() -> None:
+    assert "h̄[u,i] = Σ_{v: A[v,u]=1} h̄_new[v,i] / Σ_{j: A[v,j]=1} 1" in shown("gnn_aggregation", "vjp", "h").text()

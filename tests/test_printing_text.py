@@ -60,6 +60,7 @@ GOLDEN = [
     ("concat(h[i], i)", "[h[0]; …; h[N−1]]"),
     ("concat(x, y)", "[x; y]"),
     ("d(log(x[i]), x) - d(y[i], x)", "∇_x log(xᵢ) − ∂yᵢ/∂x"),
+    ("d(log(W_in[i,j]), W_in)", "∇_{W_in} log(W_in[i,j])"),
     ("a // b + a % c", "⌊a/b⌋ + (a mod c)"),
 ]
 

@@ -435,7 +435,7 @@ class Presenter:
                 internal += made if step.name not in stated else []
             found += [m for m in reversed(made) if m not in found]
             wanted |= {n for m in made for n in tree.names(m.value)} & defined
-        named = [s for s in internal if isinstance(s.targets[0], tree.Name)]
+        named = [s for s in internal if len(s.targets) == 1 and _letters(s) <= tree.names(s.value)]
         ordered = [s if s in internal else replaced_by_names(s, named) for s in reversed(found)]
         return tuple(ordered), tuple(reversed(internal))
 
@@ -461,6 +461,13 @@ class Presenter:
             if lent is not None:
                 return lent
         return tree.Step((left,), right)
+
+
+def _letters(step: tree.Step) -> set[str]:
+    """The indices by which a step sets its array."""
+    target = step.targets[0]
+    places = target.indices if isinstance(target, tree.Element) else ()
+    return {name for place in places for name in tree.names(place)}
 
 
 def _alone(block: Step) -> Step:

@@ -232,7 +232,8 @@ class Reifier:
         """``word(body, i, j, conditions)``; a range that no subscript shows is a condition."""
         scope = self.inside(expr.indices, expr.body)
         listed: list[tree.Node] = [tree.Name(scope.names.given[i]) for i in expr.indices]
-        shown = (n for n in walk(expr.body) if isinstance(n, (Read, ApplyArray)))
+        parts = (expr.body, *expr.conditions)
+        shown = (n for part in parts for n in walk(part) if isinstance(n, (Read, ApplyArray)))
         seen = {i for n in shown for p in n.index if (i := p.index) is not None}
         for index in expr.indices:
             if index not in seen and index.size is not None:
