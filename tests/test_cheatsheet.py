@@ -67,7 +67,7 @@ def test_the_legend_explains_what_the_sheet_uses(shipped: Catalogue) -> None:
     assert r"\dot{x}" not in signs(["lstm_cell"])
     for form in ("tex", "md"):
         softmax, relu = (cheatsheet(shipped, [i], form) for i in ("softmax", "relu"))
-        assert "indices count from 0" in softmax and "product, element by element" in softmax
+        assert "a number as an index counts from 0" in softmax and "product, element by element" in softmax
         assert "indices count from 0" in relu and "product, element by element" not in relu
 
 
