@@ -68,7 +68,7 @@ def test_the_legend_explains_what_the_sheet_uses(shipped: Catalogue) -> None:
     for form in ("tex", "md"):
         softmax, relu = (cheatsheet(shipped, [i], form) for i in ("softmax", "relu"))
         assert "a number as an index counts from 0" in softmax and "product, element by element" in softmax
-        assert "indices count from 0" in relu and "product, element by element" not in relu
+        assert "an index counts from 0" in relu and "product, element by element" not in relu
 
 
 def test_symbols_that_entries_share_are_explained_once(tmp_path: Path) -> None:
