@@ -15,6 +15,8 @@ from selection import sampled
 import kb
 from kb.errors import CatalogueError
 from kb.index.program import Step, blocks, loop_of
+from kb.model import Entry, Symbol
+from kb.programs import Programs
 
 FILE = Path(__file__).with_name("recurrences.yaml")
 Floats = NDArray[np.float64]
@@ -190,3 +192,16 @@ def test_ranges_follow(text: str, symbols: str, value: Any) -> None:
 def test_errors_say_what_to_do(text: str, words: str) -> None:
     with pytest.raises(CatalogueError, match=re.escape(words)):
         kb.parse(text, symbols="x[T]")
+
+
+@pytest.mark.parametrize(
+    ("define", "remedy"),
+    [
+        (["a[0] = x[0]", "a[t] = a[t-1] + x[t]", "y[t] = a[t]"], "declare it, as in symbols"),
+        (["y[0] = x[0]", "y[t] = y[t-1] + x[t]"], r"start it beyond the ends, as in y\[-1\] = 0"),
+    ],
+)
+def test_a_recurrence_that_overwrites_its_start_is_refused_with_the_remedy(define: list[str], remedy: str) -> None:
+    entry = Entry("own", "Own", symbols=(Symbol("x", ("n",)), Symbol("y", ("n",), role="output")), define=tuple(define))
+    (fault,) = Programs({"own": entry}).elaborated("own").faults
+    assert re.search(remedy, fault.message), fault.message

@@ -190,7 +190,11 @@ class LeftSides(Definitions):
         whole = name not in self.parts
         if declared is None:
             if not plain:
-                raise LanguageError(f"the shape of {name!r} must be declared, as its left side is not plain", target.at)
+                raise LanguageError(
+                    f"the left side does not tell the whole shape of {name!r}; declare it, as in symbols: "
+                    f"{name}: {{shape: [...], role: step}}",
+                    target.at,
+                )
             declared = tuple(i.extent for i in free)
         if len(full) != len(declared):
             raise LanguageError(

@@ -143,10 +143,21 @@ class Scope:
             if not self.facts.within(o.place, o.size):
                 raise LanguageError(
                     f"the read {o.what} is not provably in range: {show(o.place)} must be at least 0 and below "
-                    f"{show(o.size)}; restrict the index with a condition, declare what holds under 'requires', "
-                    f"or let the symbol state its value outside (outside: 0)",
+                    f"{show(o.size)}; {self._remedy(o)}",
                     o.at,
                 )
+
+    def _remedy(self, read: Obligation) -> str:
+        """What helps where a read is out of range."""
+        if self.target and read.what.startswith(f"'{self.target}["):
+            return (
+                f"as the step writes every element of {self.target}, start it beyond the ends, as in "
+                f"{self.target}[-1] = 0, or let the left side be the next element, as in {self.target}[t + 1] = ..."
+            )
+        return (
+            "restrict the index with a condition, declare what holds under 'requires', "
+            "or let the symbol state its value outside (outside: 0)"
+        )
 
 
 def shortened(message: str) -> str:
