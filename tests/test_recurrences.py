@@ -197,11 +197,12 @@ def test_errors_say_what_to_do(text: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("define", "remedy"),
     [
-        (["a[0] = x[0]", "a[t] = a[t-1] + x[t]", "y[t] = a[t]"], "declare it, as in symbols"),
-        (["y[0] = x[0]", "y[t] = y[t-1] + x[t]"], r"start it beyond the ends, as in y\[-1\] = 0"),
+        (["a[0,s] = X[0,s]", "a[t,s] = a[t-1,s] + X[t,s]", "y[t] = a[t,0]"], "declare it, as in symbols"),
+        (["y[0] = X[0,0]", "y[t] = y[t-1] + X[t,0]"], r"start it beyond the ends, as in y\[-1\] = 0"),
     ],
 )
 def test_a_recurrence_that_overwrites_its_start_is_refused_with_the_remedy(define: list[str], remedy: str) -> None:
-    entry = Entry("own", "Own", symbols=(Symbol("x", ("n",)), Symbol("y", ("n",), role="output")), define=tuple(define))
-    (fault,) = Programs({"own": entry}).elaborated("own").faults
+    symbols = (Symbol("X", ("n", "m")), Symbol("y", ("n",), role="output"))
+    entry = Entry("own", "Own", symbols=symbols, define=tuple(define), requires=("m > 0",))
+    fault, *_ = Programs({"own": entry}).elaborated("own").faults
     assert re.search(remedy, fault.message), fault.message
