@@ -21,6 +21,7 @@ from generators.code import module, module_name
 from generators.evidence import gather
 from generators.export import dump, export, export_evidence
 from generators.files import write_file
+from generators.sources import documents
 from generators.views import EntryView, views
 from kb.errors import CheckFailed, EqkbError
 from kb.progress import progress
@@ -68,7 +69,10 @@ def rendered(catalogue: Catalogue, evidence: Mapping[str, Evidence]) -> dict[str
     files: dict[str, str] = {}
     for view in progress(entries, "writing"):
         files |= _of_entry(view)
-    files["docs/index.md"] = markdown.index(entries)
+    drawn_on = documents(catalogue, entries, evidence)
+    files["docs/index.md"] = markdown.index(entries, drawn_on)
+    if drawn_on:
+        files["docs/sources.md"] = markdown.sources(drawn_on)
     files["cheatsheet/cheatsheet.tex"] = cheatsheet(catalogue, ids, "tex")
     files["cheatsheet/cheatsheet.md"] = cheatsheet(catalogue, ids, "md")
     files["catalogue.json"] = export(entries)

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from generators.notation import legend
 from generators.parts import Formula, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
-from generators.views import TITLE, EntryView, by_topic, title_of, views
+from generators.sources import DocumentView
+from generators.views import SAFE, TITLE, EntryView, by_topic, title_of, views
 from kb.printing import escape_markdown, markdown_display, markdown_inline
 
 if TYPE_CHECKING:
@@ -89,13 +91,13 @@ def _longer_fence(text: str, least: int) -> str:
 
 
 def anchor(title: str) -> Ready:
-    """The fragment that GitHub gives to a heading of letters, digits and blanks."""
-    return Ready(title.lower().replace(" ", "-"))
+    """The fragment that GitHub gives to a heading."""
+    return Ready(re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-"))
 
 
 def page_name(entry_id: str) -> str:
     """The file of an entry; an id has no hyphen, so that no page takes the place of the index."""
-    return "index-entry.md" if entry_id == "index" else f"{entry_id}.md"
+    return f"{entry_id}-entry.md" if entry_id in ("index", "sources") else f"{entry_id}.md"
 
 
 _FILTERS: Filters = {
@@ -110,6 +112,7 @@ _FILTERS: Filters = {
     "code_span": code_span,
     "code_block": code_block,
     "anchor": anchor,
+    "address": lambda url: Ready(quote(url, safe=SAFE)),
     "page": lambda entry_id: Ready(page_name(entry_id)),
 }
 
@@ -119,9 +122,15 @@ def page(view: EntryView) -> str:
     return _tidy(render("page.md.j2", escape_markdown, _FILTERS, view=view))
 
 
-def index(entries: Sequence[EntryView]) -> str:
+def index(entries: Sequence[EntryView], documents: Sequence[DocumentView] = ()) -> str:
     """All entries by topic, with links to their pages."""
-    return _tidy(render("index.md.j2", escape_markdown, _FILTERS, title=TITLE, topics=by_topic(entries)))
+    values = {"title": TITLE, "topics": by_topic(entries), "documents": documents}
+    return _tidy(render("index.md.j2", escape_markdown, _FILTERS, **values))
+
+
+def sources(documents: Sequence[DocumentView]) -> str:
+    """Documents item by item, with what was found there."""
+    return _tidy(render("sources.md.j2", escape_markdown, _FILTERS, documents=documents))
 
 
 def document(catalogue: Catalogue, ids: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ from generators.parts import (
     product_of,
 )
 from generators.source import functions_of
+from generators.sources import SourceView, sources_of
 from kb import tree
 from kb.definitions import formula
 from kb.evidence import QUESTIONS
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from kb.printing.presentation import Presentation
 
 TITLE = "Deep learning equations"
-_SAFE = "/:?#@!&*+,;=%~-._"  # of a web address; brackets, quotes and dollars mean something in Markdown
+SAFE = "/:?#@!&*+,;=%~-._"  # of a web address; brackets, quotes and dollars mean something in Markdown
 _MATRIX = 2  # axes
 _FEW = 3
 _LONGEST = 90  # parts of a formula that can be read at a glance
@@ -280,6 +281,11 @@ class EntryView:
         """Entries to compare."""
         return tuple(self.link(i) for i in self.entry.related)
 
+    @cached_property
+    def sources(self) -> tuple[SourceView, ...]:
+        """Items of documents that it covers."""
+        return sources_of(self)
+
     def link(self, entry_id: str) -> Link:
         """An entry by id."""
         return Link(entry_id, self.catalogue.entry(entry_id).name)
@@ -304,7 +310,7 @@ def _reference(reference: Reference) -> ReferenceView:
     url = reference.url or (f"https://doi.org/{reference.doi}" if reference.doi else "")
     url = url or (f"https://arxiv.org/abs/{reference.arxiv}" if reference.arxiv else "")
     year = str(reference.year or "")
-    return ReferenceView(reference.authors, reference.title, reference.venue, year, quote(url, safe=_SAFE))
+    return ReferenceView(reference.authors, reference.title, reference.venue, year, quote(url, safe=SAFE))
 
 
 def _values(symbol: Symbol) -> str:

@@ -39,7 +39,14 @@ def catalogue() -> dict[str, Any]:
     """Two entries that are right, with every free text hostile."""
     reference = {"title": LINE, "authors": [LINE, SECOND[:299]], "venue": SECOND[:299], "year": 2020}
     address = {"title": SECOND[:299], "url": "https://example.org/a(b)[c]$d%7E#e&f_g"}
+    document = {
+        "title": SECOND[:299],
+        "date": "2020-02",
+        "url": address["url"],
+        "items": {"1": LINE, "2": SECOND[:299]},
+    }
     return {
+        "documents": {"odd": document},
         "hostile": {
             "name": LINE,
             "topic": "other-things",
@@ -52,12 +59,18 @@ def catalogue() -> dict[str, Any]:
                 "y": {"role": "output", "about": TEXT},
             },
             "define": "y = sum(f(x[i]), i)",
-            "claims": {"slope": {"formula": "d(y, x[i]) == cos(x[i])", "about": TEXT}},
+            "claims": {
+                "slope": {"formula": "d(y, x[i]) == cos(x[i])", "about": TEXT},
+                "wrong": {"formula": "d(y, x[i]) == 2*cos(x[i])", "refuted": True},
+            },
             "requires": ["n >= 1"],
             "differentiate": ["x"],
             "frameworks": {"torch": "a.b_c"},
             "related": ["index"],
-            "sources": ["hundred/4"],
+            "sources": [
+                "hundred/4",
+                {"item": "odd/1", "finding": "error", "note": TEXT, "use": LINE, "claim": "wrong"},
+            ],
             "notes": [TEXT, LINE],
             "references": [reference, address],
         },

@@ -192,4 +192,4 @@ def test_evidence_does_not_depend_on_the_number_of_processes(tmp_path: Path, mon
 @pytest.mark.slow
 def test_the_shipped_catalogue_builds(tmp_path: Path) -> None:
     written = build(load_catalogue(), tmp_path / "out", jobs=2)
-    assert len(written) == 5 + 2 * len(load_catalogue())
+    assert len(written) == 6 + 2 * len(load_catalogue())

@@ -15,12 +15,13 @@ import agreement
 import numpy as np
 import pytest
 import yaml
-from hostile import LINE, PIECES, TEXT, catalogue
+from hostile import LINE, PIECES, SECOND, TEXT, catalogue
 from jinja2 import UndefinedError
 from test_build import SMALL
 
 from generators import code, export, markdown, rendering
 from generators.parts import Formula, product_of, rows_of
+from generators.sources import documents
 from generators.views import EntryView, by_topic, views
 from kb.catalogue import Catalogue, load_catalogue
 from kb.evidence import check
@@ -134,7 +135,7 @@ def test_an_objective_says_what_it_chooses(shipped: Catalogue) -> None:
 
 def test_templates_escape_what_is_not_ready() -> None:
     filters: dict[str, Any] = {"page": str, "anchor": str}
-    values: dict[str, Any] = {"title": "<b>", "topics": []}
+    values: dict[str, Any] = {"title": "<b>", "topics": [], "documents": []}
     assert rendering.render("index.md.j2", escape_html, filters, **values).startswith("# &lt;b&gt;")
     with pytest.raises(UndefinedError):
         rendering.render("index.md.j2", escape_html, filters, title="x")
@@ -148,6 +149,7 @@ def test_the_page_of_an_entry(softmax: EntryView) -> None:
     headings = re.findall(r"^## (.*)$", re.sub(r"```python\n.*?```", "", page, flags=re.S), re.M)
     assert headings == [
         "Symbols", "Derivatives", "Claims", "Evidence", "Code", "Notes", "In other libraries", "See also", "References",
+        "Sources",
     ]  # fmt: skip
     assert f"\n\n$$\n{markdown_math(softmax.formula.latex)}\n$$\n\n" in page
     assert "\n| $p$ | `p` | $C$ | output | any real number | probabilities, positive and adding up to 1 |\n" in page
@@ -186,13 +188,21 @@ def test_displayed_formulas_stand_apart(pages: dict[str, str]) -> None:
 
 
 def test_links_of_pages_lead_to_pages(shipped: Catalogue, pages: dict[str, str]) -> None:
-    index = markdown.index(views(shipped, list(shipped)))
+    all_views = views(shipped, list(shipped))
+    index, found = markdown.index(all_views), documents(shipped, all_views, {})
+    sources = markdown.sources(found)
+    titles = set(re.findall(r"\]\(#([\w-]+)\)", sources))
+    assert titles == {markdown.anchor(title) for title in re.findall(r"^## (.*)$", sources, re.M)}
+    assert "[Sources](sources.md)" in markdown.index(all_views, found) and "sources.md" not in index
+    assert set(re.findall(r"\]\(([\w-]+\.md)\)", sources)) <= {markdown.page_name(i) for i in shipped}
+    assert len(re.findall(r"^- `", sources, re.M)) == 204
     names = {markdown.page_name(i) for i in shipped}
     assert names == set(re.findall(r"\]\(([\w-]+\.md)\)", index))
     anchors = [title.lower().replace(" ", "-") for title in re.findall(r"^## (.*)$", index, re.M)]
     assert anchors == re.findall(r"\]\(#([\w-]+)\)", index)
     for entry_id, page in pages.items():
         assert set(re.findall(r"\]\(([\w-]+\.md)\)", page)) <= names
+        assert set(re.findall(r"\(sources\.md#([\w-]+)\)", page)) <= titles
         assert re.findall(r"\]\(\.\./code/([\w-]+\.py)\)", page) == [code.module_name(entry_id)]
         (fragment,) = re.findall(r"\(index\.md#([\w-]+)\)", page)
         assert fragment in anchors
@@ -216,7 +226,12 @@ def outside_code(text: str) -> Iterator[str]:
 
 def test_hostile_text_stays_text_on_pages(hostile_views: tuple[EntryView, ...]) -> None:
     pages = [markdown.page(v) for v in hostile_views]
-    for page in [*pages, markdown.index(hostile_views)]:
+    evidence = {v.id: v.evidence for v in hostile_views if v.evidence is not None}
+    found = documents(hostile_views[0].catalogue, hostile_views, evidence)
+    sources = markdown.sources(found)
+    assert "*Error*: " in sources and escape_markdown(SECOND[:299]) in sources and "no equation yet" in sources
+    assert "](#" in sources and "\n  Counter-example: `x = [" in sources
+    for page in [*pages, sources, markdown.index(hostile_views, found)]:
         for line in outside_code(page):
             plain = re.sub(r"\\[!-/:-@\[-`{-~]", "", line)
             assert "<script" not in plain and "javascript:" not in re.sub(r"javascript:alert", "", plain)
@@ -266,6 +281,7 @@ def test_hostile_text_is_whole_in_the_export(hostile_views: tuple[EntryView, ...
 def test_the_index_keeps_its_name() -> None:
     assert markdown.page_name("softmax") == "softmax.md"
     assert markdown.page_name("index") != "index.md"
+    assert markdown.page_name("sources") != "sources.md"
 
 
 def test_pieces_are_hostile() -> None:
