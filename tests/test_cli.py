@@ -159,6 +159,11 @@ def test_diff_of_attention_is_what_an_expert_writes(capsys: pytest.CaptureFixtur
     assert "Q̄ = S̄ K / √d_k" in out
 
 
+def test_diff_of_an_update_tells_which_new_states_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(capsys, "diff", "momentum", "--wrt", "theta", "--form", "jvp")[1]
+    assert "  θ̇_t = θ̇_{t−1}\n  v̇_t = 0\n" in out
+
+
 def test_diff_tells_the_constraint_that_it_used(capsys: pytest.CaptureFixture[str]) -> None:
     out = run(capsys, "diff", "softmax_cross_entropy_gradient", "--wrt", "z")[1]
     assert "because Σ_c y[c] = 1" in out

@@ -186,6 +186,16 @@ def test_code_that_cannot_be_made_is_refuted() -> None:
     assert {c.verdict for c in checks_of(entry, "code")} == {"refuted"}
 
 
+def test_an_output_without_what_varies_is_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "sum_and_step: {name: N, topic: t, about: A., symbols: {x: {shape: [n]}, a: {role: parameter},"
+        " y: {shape: [n], role: output}, z: {shape: [n], role: output}}, define: [y = x + 1, z = a*y]}"
+    )
+    evidence = kb.load_catalogue(path)["sum_and_step"].check()
+    assert {c.name: c.verdict for c in evidence.checks if c.question == "code"}["function"] == "verified"
+
+
 # --- records ---------------------------------------------------------------------------------------
 
 

@@ -7,12 +7,13 @@ from dataclasses import fields, replace
 from typing import Any
 
 from kb import tree
-from kb.derivation.plainly import are_blocks, joined
+from kb.derivation.plainly import are_blocks, joined, plain_tree
 from kb.index.program import AnyStep, ArrayStep, Program, Step
 from kb.model import Entry
-from kb.printing.names import Names
+from kb.printing.names import Names, poly_tree
 from kb.printing.notation import authored
 from kb.printing.present import Presenter
+from kb.printing.trees import element
 from kb.programs import Programs
 
 MATRIX = "product rule for @"
@@ -50,7 +51,12 @@ class Definitions:
                     return replace(statement, value=value)
         if are_blocks(own):
             return joined([s for s in own if isinstance(s, Step)], self.names)
-        return self.presenter.shown_definition(step, self.names, self.program)
+        shown = self.presenter.shown_definition(step, self.names, self.program)
+        if isinstance(step, Step) and _is_foreign(shown.value):
+            scope = self.names.bind_axes(step.name, step.target, step.free)
+            target = element(step.name, [poly_tree(p, scope) for p in step.target])
+            return tree.Step((target,), plain_tree(step.expr, scope))
+        return shown
 
     @property
     def steps(self) -> set[str]:
@@ -90,6 +96,11 @@ class Definitions:
                 found += [statement] if statement not in found else []
                 wanted = wanted | tree.names(statement.value)
         yield from reversed(found)
+
+
+def _is_foreign(node: tree.Node) -> bool:
+    """Whether a formula has words of the printers that the language does not have."""
+    return any(isinstance(n, tree.Call) and n.function in ("rowsum", "colsum") for n in tree.walk(node))
 
 
 def _exchanged(node: Any, old: tree.Node, new: tree.Node) -> Any:

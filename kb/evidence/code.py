@@ -228,16 +228,10 @@ def _batch(subject: Subject, function: Function, tally: Tally) -> None:
         found = _results(subject, function(**batch.stacked(subject, function)))
         wanted = [subject.reference(point, DIGITS) for point in batch.points]
         tally.at(batch.points[0])
-        # An output that depends on nothing that varies has no leading axis.
-        constant = _constant_outputs(subject, batch.varied)
+        # An output that depends on nothing that varies is repeated.
         for public in found:
-            stacked = wanted[0][public] if public in constant else _stack([w[public] for w in wanted])
+            stacked = _stack([w[public] for w in wanted])
             _compare(tally, {public: found[public]}, {public: stacked}, "batched value", batch.points[0])
-
-
-def _constant_outputs(subject: Subject, varied: Sequence[str]) -> set[str]:
-    moving = subject.program.dependents(set(varied))
-    return {public for public, held in subject.outputs if held not in moving}
 
 
 def _stack(arrays: Sequence[Elements]) -> Elements:
@@ -287,8 +281,6 @@ def _complete(subject: Subject, found: Places, point: Point) -> Places:
 def _batched_backward(subject: Subject, function: Function, generator: random.Random, tally: Tally) -> None:
     """Gradients of what varies are stacked, those of what is shared are added up."""
     for batch in _batches(subject):
-        if _constant_outputs(subject, batch.varied):
-            continue
         outputs = [subject.reference(point, DIGITS) for point in batch.points]
         cotangents = [{public: _weights(generator, array) for public, array in o.items()} for o in outputs]
         stacked = {public: _stack([c[public] for c in cotangents]) for public in cotangents[0]}

@@ -145,7 +145,8 @@ def _times(entry: Entry, program: Program) -> dict[str, int]:
     """When each value is of: incoming states of the time before, what is named so of its own."""
     times: dict[str, int] = {}
     own_names = [s.name for s in entry.symbols]
-    for name in [*program.tensors, *own_names, *(f"{name}_bar" for name in own_names)]:
+    zeros = [f"{name}_bar" for name in own_names] + [f"{held}_dot" for _, held in _states(entry, program)]
+    for name in [*program.tensors, *own_names, *zeros]:
         base = base_name(name)
         symbol = entry.symbol(base)
         own = split_name(base, timed=True).shift if symbol is not None else None
