@@ -180,7 +180,7 @@ def test_sections_stand_in_order_and_name_users(capsys: pytest.CaptureFixture[st
     lines = capsys.readouterr().out.splitlines()
     titles = [line for line in lines[1:] if line and not line.startswith(" ")]
     assert titles == [
-        *("Symbols", "Derivatives", "Claims", "Evidence", "Notes", "See also", "Frameworks", "References"),
+        *("Symbols", "Derivatives", "Claims", "Evidence", "Notes", "See also", "Frameworks", "References", "Sources"),
     ]
     (users,) = [line for line in lines if line.startswith("  used by")]
     assert "softmax_jacobian" in users

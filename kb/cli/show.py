@@ -7,7 +7,7 @@ from typing import Any
 
 from kb.cli.breaking import statement_lines
 from kb.cli.terminal import MOST_COLUMNS, columns_of, fill, harmless, pad, paint, width, wrap
-from kb.model import Entry, Reference, Symbol
+from kb.model import Entry, Reference, SourceItem, Symbol
 
 _ALL_SHOWN = 12
 _CELL, _LEAST_LAST = 40, 24  # columns of a cell at most, and of the last one at least
@@ -38,6 +38,7 @@ def page(entry: Entry, formulas: Mapping[str, Any]) -> list[str]:
         *_section("See also", _table((what, ", ".join(map(harmless, words))) for what, words in more if words)),
         *_section("Frameworks", _table((name, harmless(path)) for name, path in entry.frameworks)),
         *_section("References", references),
+        *_section("Sources", _table((s.item, _found(s)) for s in entry.sources)),
     ]
 
 
@@ -157,6 +158,13 @@ def _evidence(entry: Entry, found: Sequence[str]) -> list[str]:
         return wrap(f"not checked; 'eqkb check {entry.id}' gathers it")
     verdict, summary = found
     return [paint(line, _VERDICTS.get(verdict, "yellow")) for line in wrap(summary)]
+
+
+def _found(source: SourceItem) -> str:
+    """What was found in a document, and what it says that the equation is for."""
+    use = f"for {harmless(source.use)}" if source.use else ""
+    found = ", ".join(filter(None, (source.finding, use)))
+    return f"{found}: {harmless(source.note)}" if source.note else found
 
 
 def reference_text(reference: Reference) -> str:
