@@ -113,6 +113,11 @@ class Names:
                     self.ranges.setdefault(given[item], set()).add(format_poly(item.size))
         return replace(self, given=given)
 
+    def note(self, ranges: Mapping[str, set[str]]) -> None:
+        """Collect the sizes over which names run that were given elsewhere."""
+        for name, sizes in ranges.items():
+            self.ranges.setdefault(name, set()).update(sizes)
+
     def bind_axes(self, name: str, places: Iterable[Poly], items: Iterable[Index]) -> Names:
         """Names for those of the indices by which one array is read, as its axes are usually indexed."""
         own = set(items)

@@ -122,6 +122,7 @@ def context_for(entry: Entry, program: Program, programs: Programs | None = None
         kinds,
         signatures=_signatures(entry, programs),
         calls=Calls(entry, programs.entries) if programs is not None else {},
+        shapes={name: tuple(map(format_poly, tensor.shape)) for name, tensor in program.tensors.items()},
         time_index=timed,
         times=_times(entry, program) if timed else {},
     )

@@ -185,16 +185,19 @@ class Presenter:
 
     def shown_part(self, part: Partial, held: str, symbol: str, names: Names) -> ShownPart:
         claimed = self.claimed(part, held, symbol, constrained=False)
-        scope = names.bind_axes(held, part.target, part.free).bind_axes(symbol, map(Poly.of, part.wrt), part.wrt)
+        own = replace(names, ranges={})
+        scope = own.bind_axes(held, part.target, part.free).bind_axes(symbol, map(Poly.of, part.wrt), part.wrt)
         left: tree.Node = self.quotient(part, held, symbol, scope)
-        right = self.index_notation(self.as_authored(part.expr), scope)
-        if claimed is not None:
+        if claimed is None:
+            right = self.index_notation(self.as_authored(part.expr), scope)
+        else:
             left, right, scope = claimed.left, claimed.right, self.renamed(claimed, part, scope)
         shorter = self.with_constraints(part.expr, right, scope)
         if shorter is not None:
             expected = self.claimed(part, held, symbol, constrained=True)
             if expected is not None and expected.left == left:
                 shorter = expected.right
+        names.note(scope.ranges)
         return ShownPart(held, part, Line(left, right, shorter), scope)
 
     def quotient(self, part: Partial, held: str, symbol: str, scope: Names) -> tree.Call:
@@ -221,7 +224,7 @@ class Presenter:
         return next(name for name, step in self.program.returns if step == held)
 
     def renamed(self, claim: tree.Claim, part: Partial, scope: Names) -> Names:
-        """The part's indices by the letters of the claim."""
+        """The part's indices by the letters of the claim, which alone are in sight."""
         assert isinstance(claim.left, tree.Call)
         above, below = (a.indices if isinstance(a, tree.Element) else () for a in claim.left.arguments)
         given = dict(scope.given)
@@ -229,7 +232,8 @@ class Presenter:
         for place, node in pairs:
             if place.index is not None and isinstance(node, tree.Name):
                 given[place.index] = node.id
-        return replace(scope, given=given)
+        ranges = {i: {format_poly(i.size)} for i in given if isinstance(i, Index) and i.size is not None}
+        return replace(scope, given=given, ranges={given[i]: sizes for i, sizes in ranges.items()})
 
     def with_constraints(self, expr: Expr, right: tree.Node, scope: Names) -> tree.Node | None:
         found, uses = apply_constraints(expr, self.program)
