@@ -39,7 +39,7 @@ def sizes_of(program: Program) -> dict[str, int]:
     sizes = {name: SIZES.get(name, 2 + n % 3) for n, name in enumerate(program.dimensions)}
     for tensor in program.arguments:
         if tensor.symbol is not None and tensor.symbol.kind == "integer":
-            sizes[tensor.name] = INTEGERS[tensor.name]
+            sizes[tensor.name] = INTEGERS.get(tensor.name, 2)
     return sizes
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from kb import tree
 from kb.calculus.hook import derive as derive_symbolically
-from kb.calculus.normal import Normal
+from kb.calculus.settle import Settler
 from kb.errors import LanguageError
 from kb.index import build
 from kb.index.affine import Index, Poly
@@ -144,7 +144,7 @@ def prove(form: ClaimForm) -> bool | None:
     """True where the normal form settles the equation; None where it does not."""
     if form.relation != "==":
         return None
-    return True if Normal(form.program).vanishes(form.left, form.right) else None
+    return True if Settler(form.program).vanishes(form.left, form.right) else None
 
 
 def proven_form(entry: Entry, output: str, symbol: str) -> tree.Claim | None:

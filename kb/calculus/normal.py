@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
-from kb.errors import EqkbError
+from kb.calculus.signs import domain_of, is_positive
 from kb.index import build
-from kb.index.affine import Atom, Index, Poly
+from kb.index.affine import Index, Poly
 from kb.index.nodes import (
     Add,
     Apply,
@@ -22,7 +22,6 @@ from kb.index.nodes import (
     Cases,
     Compare,
     Condition,
-    Const,
     Expr,
     Fn,
     Integral,
@@ -38,7 +37,6 @@ from kb.index.nodes import (
     alpha_key,
     free_indices,
     num,
-    walk,
 )
 from kb.index.program import Program, Step
 from kb.vocabulary import DOMAINS
@@ -47,11 +45,9 @@ Monomial = tuple[tuple[int, Fraction], ...]
 Terms = dict[Monomial, Fraction]
 
 MAX_TERMS = 3_000
-MAX_NODES = 6_000
-_POSITIVE = ("exp", "abs", "cosh")
 
 
-class _TooLarge(Exception):
+class TooLarge(Exception):
     """The normal form would not be found in good time."""
 
 
@@ -85,19 +81,6 @@ class Normal:
         self.composite: dict[int, Terms] = {}
         self.signs: dict[int, bool] = {}
 
-    def vanishes(self, left: Expr, right: Expr) -> bool:
-        """Whether ``left - right`` is provably 0: as it stands, or with the steps put in."""
-        for prepare in (lambda e: e, lambda e: inlined(e, self.program)):
-            try:
-                difference = build.subtract(prepare(left), prepare(right))
-                if sum(1 for _ in walk(difference)) > MAX_NODES:
-                    return False
-                if not self.with_deltas(self.over_common(self.normal(difference))):
-                    return True
-            except (_TooLarge, EqkbError, RecursionError, ZeroDivisionError):
-                continue
-        return False
-
     # --- terms ----------------------------------------------------------------------------------
 
     def atom(self, expr: Expr, exponent: Fraction | int = 1) -> Terms:
@@ -114,12 +97,12 @@ class Normal:
             for monomial, coefficient in part.items():
                 total[monomial] = total.get(monomial, Fraction(0)) + coefficient
         if len(total) > MAX_TERMS:
-            raise _TooLarge
+            raise TooLarge
         return {m: c for m, c in total.items() if c}
 
     def multiply(self, a: Terms, b: Terms) -> Terms:
         if len(a) * len(b) > 4 * MAX_TERMS:
-            raise _TooLarge
+            raise TooLarge
         return self.add({self.join(m, n): c * d} for m, c in a.items() for n, d in b.items())
 
     def join(self, m: Monomial, n: Monomial) -> Monomial:
@@ -141,8 +124,7 @@ class Normal:
         return Fraction(exponent % 2) if domain == "plus_minus_one" else exponent
 
     def domain(self, expr: Expr) -> str:
-        tensor = self.program.tensors.get(expr.name) if isinstance(expr, Read) and not expr.outside else None
-        return tensor.symbol.domain if tensor is not None and tensor.symbol is not None else ""
+        return domain_of(expr, self.program)
 
     def expression(self, terms: Terms) -> Expr:
         """The terms as an expression; put together without any simplification, so that equal terms look equal."""
@@ -156,29 +138,8 @@ class Normal:
     def positive(self, atom: int) -> bool:
         """Whether an atom is above 0 but for isolated points."""
         if atom not in self.signs:
-            self.signs[atom] = self._positive(self.atoms[atom])
+            self.signs[atom] = is_positive(self.atoms[atom], self.program)
         return self.signs[atom]
-
-    def _positive(self, expr: Expr) -> bool:
-        match expr:
-            case Fn(name=name):
-                return name in _POSITIVE
-            case Const(name=name):
-                return name == "pi"
-            case Num(value=value):
-                return value > 0
-            case Val(poly=poly):
-                return self.program.facts.nonnegative(poly - 1)
-            case Read():
-                domain = self.domain(expr)
-                return domain in DOMAINS and DOMAINS[domain].sign == "positive"
-            case Add(args=args) | Mul(args=args):
-                return all(self._positive(a) for a in args)
-            case Pow(base=base):
-                return self._positive(base)
-            case Bind(op="sum" | "prod", body=body):
-                return self._positive(body)
-        return False
 
     # --- normal forms ---------------------------------------------------------------------------
 
@@ -294,7 +255,11 @@ class Normal:
         return self.multiply(result, self.atom(num(coefficient), exponent - whole))
 
     def compound(self, base: Terms, exponent: Fraction) -> Terms:
-        """A sum as the base of a power, without the number that all its coefficients share."""
+        """A sum as the base of a power, without the number that all its coefficients share and without fractions."""
+        numerator, shared = self.common(base)
+        if numerator and shared and (exponent.denominator == 1 or all(self.positive(a) for a, _ in shared)):
+            raised = tuple((a, e * exponent) for a, e in shared)
+            return self.multiply(self.power(numerator, exponent), {raised: Fraction(1)})
         scale = base[min(base)]
         if scale < 0 and exponent.denominator != 1:
             scale = -scale
@@ -320,7 +285,7 @@ class Normal:
     def logarithm(self, terms: Terms) -> Terms:
         """The sum of the logarithms of positive factors; a sum gives up what all its terms share."""
         if not terms:
-            raise _TooLarge
+            raise TooLarge
         shared = self.shared(terms)
         rest = {self.join(m, tuple((a, -e) for a, e in shared)): c for m, c in terms.items()}
         parts = [self.scaled(self.log_of_atom(a), e) for a, e in shared]
@@ -406,27 +371,33 @@ class Normal:
         )
         return whole and set(axes) == set(indices) and len(axes) == len(indices)
 
-    # --- settling -------------------------------------------------------------------------------
+    # --- denominators ---------------------------------------------------------------------------
 
     def over_common(self, terms: Terms) -> Terms:
         """The numerator over the common denominator of all terms."""
+        return self.common(terms)[0]
+
+    def common(self, terms: Terms) -> tuple[Terms, Monomial]:
+        """The numerator over the common denominator of all terms, and what it is to be multiplied with."""
+        front: Monomial = ()
         for _ in range(12):
             base = self.fractional(terms)
             if base is None:
-                return terms
+                return terms, front
             lowest = min(dict(m).get(base, Fraction(0)) for m in terms)
+            front = self.join(front, ((base, lowest),))
             cleared: list[Terms] = []
             for monomial, coefficient in terms.items():
                 exponent = dict(monomial).get(base, Fraction(0)) - lowest
                 rest: Terms = {tuple(f for f in monomial if f[0] != base): coefficient}
                 whole, part = exponent // 1, exponent % 1
                 if whole > 8:
-                    raise _TooLarge
+                    raise TooLarge
                 for _ in range(int(whole)):
                     rest = self.multiply(rest, self.composite[base])
                 cleared.append(self.multiply(rest, {((base, part),): Fraction(1)}) if part else rest)
             terms = self.add(cleared)
-        raise _TooLarge
+        raise TooLarge
 
     def fractional(self, terms: Terms) -> int | None:
         """A sum that stands in a denominator or under a root somewhere but not everywhere alike."""
@@ -434,46 +405,6 @@ class Normal:
         for base in {a for m in terms for a, _ in m if a in self.composite}:
             powers[base] = {dict(m).get(base, Fraction(0)) for m in terms}
         return next((b for b, found in sorted(powers.items()) if len(found) > 1), None)
-
-    def with_deltas(self, terms: Terms) -> Terms:
-        """What stands beside a delta of two indices is taken where they agree."""
-        for _ in range(6):
-            changed = False
-            parts: list[Terms] = []
-            for monomial, coefficient in terms.items():
-                moved = self.at_equal(monomial)
-                changed |= moved is not None
-                parts.append(self.scaled(moved, coefficient) if moved is not None else {monomial: coefficient})
-            terms = self.over_common(self.add(parts))
-            if not changed or not terms:
-                break
-        return terms
-
-    def at_equal(self, monomial: Monomial) -> Terms | None:
-        for place, (atom, _) in enumerate(monomial):
-            expr = self.atoms[atom]
-            if not (isinstance(expr, Test) and isinstance(expr.condition, Compare) and expr.condition.op == "=="):
-                continue
-            solved = _solved(expr.condition)
-            rest = monomial[:place] + monomial[place + 1 :]
-            if solved is None or not any(solved[0] in free_indices(self.atoms[a]) for a, _ in rest):
-                continue
-            body = self.expression({rest: Fraction(1)})
-            mapping: dict[Atom, Poly] = {solved[0]: solved[1]}
-            return self.multiply(self.normal(build.substitute(body, mapping)), {(monomial[place],): Fraction(1)})
-        return None
-
-
-def _solved(condition: Compare) -> tuple[Index, Poly] | None:
-    """The newest index that an equation fixes, and its value."""
-    if not (build.is_whole(condition.left) and build.is_whole(condition.right)):
-        return None
-    equation = build.as_poly(condition.left) - build.as_poly(condition.right)
-    for index in sorted(set(equation.indices()), key=lambda i: -i.serial):
-        parts = equation.split(index)
-        if parts is not None and parts[0].constant in (1, -1):
-            return index, parts[1] * -int(parts[0].constant or 0)
-    return None
 
 
 def _factors(value: int) -> dict[int, int]:

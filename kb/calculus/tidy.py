@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from kb.calculus.match import Binding, as_power, equal, match, match_factors, split_scale
+from kb.calculus.signs import is_positive
 from kb.index import build
 from kb.index.affine import Index, Poly
 from kb.index.functions import may_be_infinite
@@ -49,7 +50,7 @@ class Tidy:
 
     def __init__(self, program: Program, fold: bool = True) -> None:
         steps = [s for s in _whole(program) if _is_worth_a_name(s.expr)] if fold else []
-        self.patterns = [_Pattern(s) for s in steps]
+        self.patterns = [_Pattern(s, program) for s in steps]
         self.cache: dict[Expr, Expr] = {}
         self.visible: set[str] | None = None
         self.applied: dict[str, None] = {}
@@ -158,13 +159,14 @@ def _whole(program: Program) -> list[Step]:
 class _Pattern:
     """A step's definition, ready to be found in other expressions."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, program: Program) -> None:
         self.name = step.name
         self.free = step.free
         self.unknown = frozenset(step.free)
         self.expr = step.expr
         self.names = read_names(step.expr)
         self.scale, self.core = split_scale(step.expr)
+        self.rooted = isinstance(self.core[0], Pow) and is_positive(self.core[0].base, program) if self.core else False
         self.denominator = self._denominator()
         self.complement = self._complement()
 
@@ -222,7 +224,7 @@ class _Pattern:
             base, exponent = as_power(candidate)
             for binding in match(core.base, base, self.unknown, {}):
                 own = build.substitute(core.exponent, binding)
-                ratio = _ratio(exponent, own)
+                ratio = _ratio(exponent, own, self.rooted)
                 read = self.read(binding)
                 if read is None or ratio is None:
                     continue
@@ -242,14 +244,16 @@ class _Pattern:
         return None
 
 
-def _ratio(exponent: Expr, own: Expr) -> Expr | None:
-    """``exponent/own``; None where a root of something negative could be meant."""
+def _ratio(exponent: Expr, own: Expr, rooted: bool) -> Expr | None:
+    """``exponent/own``; None where a root of something negative could be meant, unless the base has roots."""
     if isinstance(exponent, Num) and isinstance(own, Num):
         ratio = exponent.value / own.value
         return None if own.value.denominator == 1 and ratio.denominator != 1 else num(ratio)
     inverse = build.power(own, MINUS_ONE)
     terms = exponent.args if isinstance(exponent, Add) else (exponent,)
-    return build.add(*(build.mul(t, inverse) for t in terms))
+    found = build.add(*(build.mul(t, inverse) for t in terms))
+    whole = isinstance(found, Num) and found.value.denominator == 1
+    return found if rooted or whole else None
 
 
 def _is_heavy(expr: Expr) -> bool:

@@ -18,7 +18,7 @@ from kb.calculus.rewrites import decided
 from kb.calculus.shorten import Shorten, positive_names
 from kb.calculus.tidy import Tidy
 from kb.index import build
-from kb.index.affine import Atom, Poly, format_poly
+from kb.index.affine import Atom, Index, Poly, format_poly
 from kb.index.nodes import ZERO, Bind, Expr, Read, read_names, walk
 from kb.index.program import AnyStep, ArrayStep, Program, Step, are_side_by_side, is_beyond, loop_of, needed
 from kb.model import Entry
