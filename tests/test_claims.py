@@ -259,6 +259,27 @@ def test_the_prover_never_settles_what_is_false(catalogue: Catalogue, define: st
     assert prove(form) is None
 
 
+@pytest.mark.parametrize(
+    ("define", "claim", "proven"),
+    [
+        ("y = sum(x[i]/(1 + exp(-x[i])), i)", "y == sum(x[i], i) - sum(x[i]/(1 + exp(x[i])), i)", True),
+        ("y = sum(x[i]/(1 + exp(-x[i])), i)", "y == sum(x[i], i) + sum(x[i]/(1 + exp(x[i])), i)", None),
+        ("y = sum(1/(1 - 1/(1 + exp(x[i]))), i)", "y == sum(1 + exp(-x[i]), i)", True),
+        ("y = sum(x[i]*sum(A[i,j]*x[j], j), i)", "y == sum(x[j]*sum(A[i,j]*x[i], i), j)", True),
+        ("y = sum(x[i]*sum(A[i,j]*x[j], j), i)", "y == sum(x[i]*sum(A[i,j]*x[i], j), i)", None),
+        ("y = sum(x[i]*A[j,k], i, j, k)", "y == sum(x)*sum(A)", True),
+        ("y = sum(x[i]*A[i,j], i, j)", "y == sum(x)*sum(A)", None),
+    ],
+)
+def test_sums_are_equal_in_any_order_and_together(
+    catalogue: Catalogue, define: str, claim: str, proven: bool | None
+) -> None:
+    entry = entry_of(define, Symbol("x", shape=("n",)), Symbol("A", shape=("n", "n")), Y)
+    programs = programs_with(catalogue, entry)
+    form = elaborate_claim(programs.elaborated("own"), claim, programs, programs.entries)
+    assert prove(form) is proven
+
+
 def test_domains_are_used(catalogue: Catalogue) -> None:
     vectors = {"simplex": "sum(x[i], i) == 1", "one_hot": "x[i]**3 == x[i]", "plus_minus_one": "x[i]**2 == 1"}
     for domain, claim in vectors.items():

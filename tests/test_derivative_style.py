@@ -40,6 +40,9 @@ def shown(formula: str, symbols: str, form: str, wrt: str) -> list[str]:
         ("r = (x.T @ y)/norm(x)", "x[d] y[d]", "partial", "x", "d(r, x[i]) == (y[i] - r*x[i]/norm(x))/norm(x)"),
         ("r = t*sigmoid(t)", "t", "hessian", "t",
          "d(d(r, t), t) == (sigmoid(t)*(2 - r) + r*(1 - sigmoid(t)))*(1 - sigmoid(t))"),
+        # a power of what may be negative is no root of the value; one of what is positive may be
+        ("K = (s + t)**p", "s t p:integer", "vjp", "s", "s_bar = K_bar*p*(s + t)**(p - 1)"),
+        ("K = (exp(s) + 1)**p", "s p", "vjp", "s", "s_bar = K_bar*p*K**(1 - 1/p)*exp(s)"),
         # one divisor, one sum, signs in front, numbers together
         ("r = -a*log(q) - (1 - a)*log(1 - q)", "q a", "partial", "q", "d(r, q) == (q - a)/(q*(1 - q))"),
         ("r = sum((u[i] - w[i])**2, i)", "u[n] w[n]", "jvp", "u,w", "r_dot = 2*(u - w).T @ (u_dot - w_dot)"),

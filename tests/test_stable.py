@@ -50,3 +50,14 @@ def test_a_choice_and_its_opposite_are_one_choice() -> None:
     gradient = equation.vjp(wrt=["x"]).lambdify()
     assert gradient(x=1.0, a=0.0, b=3.0)["x"] == pytest.approx(np.e)
     assert gradient(x=-1.0, a=0.0, b=3.0)["x"] == pytest.approx(3.0)
+
+
+def test_the_logarithm_of_a_quotient_of_softmaxes_passes_through_no_quotient() -> None:
+    equation = kb.parse("p = softmax(s); q = softmax(t); y = sum(p[i]*log(p[i]/q[i]), i)", symbols="s[n] t[n]")
+    s, t = np.array([0.0, 900.0, 20.0]), np.array([30.0, 0.0, 1000.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert equation.lambdify()(s, t) == pytest.approx(1000.0)
+        gradient = equation.vjp().lambdify()(s=s, t=t)
+    np.testing.assert_allclose(gradient["t"], [0.0, -1.0, 1.0], atol=1e-15)
+    np.testing.assert_allclose(gradient["s"], np.zeros(3), atol=1e-15)

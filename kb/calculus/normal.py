@@ -45,6 +45,7 @@ Monomial = tuple[tuple[int, Fraction], ...]
 Terms = dict[Monomial, Fraction]
 
 MAX_TERMS = 3_000
+MAX_INDICES = 3  # of one sum: so many are told apart whatever their order
 
 
 class TooLarge(Exception):
@@ -258,8 +259,10 @@ class Normal:
         """A sum as the base of a power, without the number that all its coefficients share and without fractions."""
         numerator, shared = self.common(base)
         if numerator and shared and (exponent.denominator == 1 or all(self.positive(a) for a, _ in shared)):
-            raised = tuple((a, e * exponent) for a, e in shared)
-            return self.multiply(self.power(numerator, exponent), {raised: Fraction(1)})
+            result = self.power(numerator, exponent)
+            for atom, power in shared:
+                result = self.multiply(result, self.power(self.composite[atom], power * exponent))
+            return result
         scale = base[min(base)]
         if scale < 0 and exponent.denominator != 1:
             scale = -scale
@@ -344,16 +347,33 @@ class Normal:
             made = build.bind("sum", indices, conditions, body)
             unsolved = isinstance(made, Bind) and len(made.indices) == len(indices)
             return self.multiply(outer, self.atom(made) if unsolved else self.normal(made))
+        for place, (atom, exponent) in enumerate(inner):
+            within = self.atoms[atom]
+            if exponent == 1 and isinstance(within, Bind) and _is_plain_sum(within, MAX_INDICES - len(indices)):
+                opened = build.freshen(within)
+                assert isinstance(opened, Bind)
+                rest = self.multiply({inner[:place] + inner[place + 1 :]: Fraction(1)}, self.normal(opened.body))
+                return self.multiply(outer, self.summed(indices + opened.indices, (), rest))
         used = free_indices(body)
         for index in indices:
             if index not in used:
                 outer = self.multiply(outer, self.whole(index.extent))
-        kept = tuple(i for i in indices if i in used)
-        if not kept:
-            return self.multiply(outer, {inner: Fraction(1)})
-        if self.adds_up_to_one(kept, inner):
-            return outer
-        return self.multiply(outer, self.atom(Bind("sum", kept, (), body)))
+        for kept, part in self.connected(tuple(i for i in indices if i in used), inner):
+            if not self.adds_up_to_one(kept, part):
+                outer = self.multiply(outer, self.atom(Bind("sum", kept, (), self.expression({part: Fraction(1)}))))
+        return outer
+
+    def connected(self, indices: tuple[Index, ...], inner: Monomial) -> Iterable[tuple[tuple[Index, ...], Monomial]]:
+        """The factors that no index joins to any other, each group with its indices."""
+        groups: list[tuple[frozenset[Index], list[tuple[int, Fraction]]]] = []
+        for factor in inner:
+            own, factors = free_indices(self.atoms[factor[0]]) & set(indices), [factor]
+            for group in [g for g in groups if g[0] & own]:
+                groups.remove(group)
+                own, factors = own | group[0], group[1] + factors
+            groups.append((own, factors))
+        for own, factors in groups:
+            yield tuple(i for i in indices if i in own), tuple(sorted(factors))
 
     def adds_up_to_one(self, indices: tuple[Index, ...], inner: Monomial) -> bool:
         """Whether the domain of a symbol says that this sum of it is 1."""
@@ -405,6 +425,10 @@ class Normal:
         for base in {a for m in terms for a, _ in m if a in self.composite}:
             powers[base] = {dict(m).get(base, Fraction(0)) for m in terms}
         return next((b for b, found in sorted(powers.items()) if len(found) > 1), None)
+
+
+def _is_plain_sum(expr: Bind, most: int) -> bool:
+    return expr.op == "sum" and not expr.conditions and len(expr.indices) <= most
 
 
 def _factors(value: int) -> dict[int, int]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from kb.calculus.instances import expanded
+from kb.calculus.match import as_power
 from kb.index import build
 from kb.index.affine import Index, Poly
-from kb.index.nodes import Expr, Fn, Read
+from kb.index.nodes import Expr, Fn, Mul, Num, Read
 from kb.index.program import AnyStep, Program, Step
 from kb.lowering.stable import stable
 
@@ -17,7 +18,7 @@ def prepared(steps: Iterable[AnyStep], program: Program, wanted: set[str]) -> li
     """The steps as they are to be lowered, without those that none of ``wanted`` needs.
 
     ``log(p[j])`` of a step ``p[j] = exp(f)`` becomes ``f``: the logarithm of a softmax must not
-    pass through a probability that underflows.
+    pass through a probability that underflows, nor that of a quotient of two.
     """
     exponents: dict[str, Step] = {}
     made: list[AnyStep] = []
@@ -34,16 +35,23 @@ def prepared(steps: Iterable[AnyStep], program: Program, wanted: set[str]) -> li
 
 
 def _without_logs(expr: Expr, exponents: dict[str, Step]) -> Expr:
-    def change(node: Expr) -> Expr | None:
-        if not (isinstance(node, Fn) and node.name == "log" and isinstance(node.arg, Read)):
-            return None
-        step = exponents.get(node.arg.name)
-        if step is None:
+    """With the exponents in place of logarithms of such steps, and of products and quotients of nothing but these."""
+
+    def exponent(factor: Expr) -> Expr | None:
+        base, power = as_power(factor)
+        step = exponents.get(base.name) if isinstance(base, Read) else None
+        if step is None or not isinstance(base, Read) or not isinstance(power, Num):
             return None
         assert isinstance(step.expr, Fn)
-        moved: dict[Index, Poly] = dict(zip(step.free, node.arg.index, strict=True))
-        result: Expr = build.substitute(build.freshen(step.expr.arg), moved)
-        return result
+        moved: dict[Index, Poly] = dict(zip(step.free, base.index, strict=True))
+        return build.mul(power, build.substitute(build.freshen(step.expr.arg), moved))
+
+    def change(node: Expr) -> Expr | None:
+        if not (isinstance(node, Fn) and node.name == "log"):
+            return None
+        found = [exponent(f) for f in (node.arg.args if isinstance(node.arg, Mul) else (node.arg,))]
+        known = [e for e in found if e is not None]
+        return build.add(*known) if len(known) == len(found) else None
 
     result: Expr = build.transform(expr, change)
     return result

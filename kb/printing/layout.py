@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from kb.glyphs import split_notation
-from kb.printing.binders import ONE
+from kb.printing.binders import ONE, binder, count
 from kb.printing.glyphs import Context
 from kb.printing.ranks import is_row, product_rank, rank
 from kb.tree import (
@@ -150,7 +150,24 @@ def arrange(chain: Chain, context: Context) -> Item:
         run.factors, run.joints = [Transpose(first)], []
     for operator, operand in zip(chain.operators, rest, strict=True):
         _extend(run, operator, operand)
-    return run.product()
+    return _over_count(run.product(), context)
+
+
+def _over_count(item: Item, context: Context) -> Item:
+    """Two times a mean as ``2/N`` times a sum; so with a fraction in front of a mean."""
+    match item:
+        case Product((Number() | Fraction() as front, Call("mean") as mean), (joint,)) if joint == SCALAR:
+            bound = binder(mean, context)
+            number = count(bound, context) if bound is not None else None
+        case _:
+            return item
+    if number is None:
+        return item
+    above, below = (front.numerator, front.denominator) if isinstance(front, Fraction) else (front, None)
+    total = Call("sum", mean.arguments)
+    return Product(
+        (Fraction(above, number if below is None else _product((below, number), (SCALAR,))), total), (SCALAR,)
+    )
 
 
 def _extend(run: _Run, operator: str, operand: Node) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kb.glyphs import split_notation
 from kb.printing.binders import Binder, binder, common_limit, count, span
@@ -80,7 +81,7 @@ class TextCalls(ABC):
         if function == "mean":
             number = count(bound, self.context)
             if number is not None:
-                return self.signed(f"1/{held(self.box(number), FACTOR)}·Σ", below, body)
+                return replace(self.signed(f"1/{held(self.box(number), FACTOR)}·Σ", below, body), level=PRODUCT)
         if function in _SIGNS:
             return self.signed(_SIGNS[function], below, body)
         if function == "concat" and (parts := span(bound, self.context)) is not None:
