@@ -14,6 +14,7 @@ from typing import Any
 
 import mpmath
 import numpy as np
+from agreement import shipped
 
 from kb import tree
 from kb.calculus.evaluate import Evaluation
@@ -203,8 +204,11 @@ class Values:
 
 
 def entry_of_numbers(name: str) -> Callable[..., Any]:
-    """An entry whose arguments and result are numbers, element by element."""
+    """An entry whose arguments and result are numbers, element by element; of arrays by its code."""
     program = programs()(name)
+    if any(t.shape for t in program.arguments):
+        function: Callable[..., Any] = shipped()[name].lambdify()
+        return function
     held = program.returns[0][1]
 
     def value(*numbers: float) -> float:
@@ -222,7 +226,9 @@ def _transposed(value: Any) -> Any:
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> Any:
-    """Matrix product; a vector is a column, a transposed one a row."""
+    """Matrix product; a vector is a column, a transposed one a row; of two vectors their scalar product."""
+    if a.ndim == b.ndim == 1 and len(a) == len(b):
+        return a @ b
     left = a[:, None] if a.ndim == 1 else a
     right = b[:, None] if b.ndim == 1 else b
     made = left @ right

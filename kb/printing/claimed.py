@@ -63,6 +63,11 @@ def _is_about(claim: tree.Claim, output: str, symbol: str, part: Partial) -> boo
             pass
         case _:
             return False
+    if any(
+        isinstance(n, tree.Call) and n.function in ("d", "vjp") and _name(n.arguments[0]) == output
+        for n in tree.walk(claim.right)
+    ):
+        return False  # by other derivatives of the output, which would have to be known first
     places = (*part.target, *map(Poly.of, part.wrt))
     written = [i for a in (above, below) if isinstance(a, tree.Element) for i in a.indices]
     if [_name(above), _name(below)] != [output, symbol] or len(written) != len(places):

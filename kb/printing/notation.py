@@ -218,11 +218,11 @@ def _marked(glyph: str, mark: str, total: bool) -> str:
 
 
 def _signatures(entry: Entry, programs: Programs | None) -> Mapping[str, tuple[tuple[int, ...], int]]:
-    """Axes of the arguments and results of the entries that the definition calls."""
+    """Axes of the arguments and results of the entries that the definition and the claims call."""
     if programs is None:
         return {}
     found: dict[str, tuple[tuple[int, ...], int]] = {}
-    for text in entry.define:
+    for text in (*entry.define, *(claim.text for claim in entry.claims)):
         for node in tree.walk(parse_statement(text)):
             callee = programs.entries.get(node.function) if isinstance(node, tree.Call) else None
             if callee is not None:

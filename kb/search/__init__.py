@@ -117,7 +117,12 @@ class _Piece:
         if self.near:
             found = [max([card.plain(other) for other in others], default=0.0) for others in self.near]
             return MISSPELT * sum(found) if all(found) else 0.0
-        best = card.named(self.key) if self.is_word else card.symbol(self.key, self.base, sure=self.symbolic)
+        if self.is_word:
+            best = card.named(self.key)
+        elif self.modules and len(self.leaf) > 1:  # F.softmax is no element of F
+            best = 0.0
+        else:
+            best = card.symbol(self.key, self.base, sure=self.symbolic)
         if self.is_code:
             function = card.function(self.modules, self.leaf)
             best = max(best, function * _CODE * len(self.camel))
