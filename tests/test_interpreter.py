@@ -801,3 +801,10 @@ def _timed(action: Callable[[], object]) -> float:
     started = time.process_time()
     action()
     return time.process_time() - started
+
+
+def test_a_sum_over_nothing_has_the_shape_of_a_term() -> None:
+    e = entry("e", ["A[n,n]", "h[n,d]", "-> y[n,d]"], "z[v] = sum(h[u], u, A[v,u] == 1)", "y[v] = z[v]")
+    assert value(e, {"A": [[0, 0], [1, 1]], "h": [[1, 2], [3, 4]]}) == [[0, 0], [4, 6]]
+    rows = sides(e, {"A": [[0, 0], [0, 0]], "h": [[1, 2], [3, 4]]}, "z[v,i] == 0")
+    assert [left for _, left, _ in rows] == [0, 0, 0, 0]

@@ -164,10 +164,9 @@ class Machine:
             if part is None or (isinstance(part, Array) and None in part.data):
                 raise LanguageError(f"'{node}' is read at {list(at)} before it is written", node.at)
             return part
-        for length in range(len(at), 0, -1):
-            cell = frame.beyond.get(name, {}).get(at[:length])
-            if cell is not None:
-                return cell[at[length:]] if at[length:] else cell
+        cell = frame.beyond_at(name, at, shape[len(at) :])
+        if cell is not None:
+            return cell
         symbol = frame.plan.symbols.get(name)
         if symbol is not None and symbol.outside is not None:
             shape = shape if base is not None else declared_shape(self, name, frame) or ()

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from kb.errors import LanguageError, ShapeError
-from kb.interpreter.arrays import Value, integer, shape_of
+from kb.interpreter.arrays import Value, integer, positions, shape_of, stack
 from kb.interpreter.functions import BINDERS
 from kb.model import Entry, Symbol
 from kb.parser import parse_expression, parse_statement
@@ -198,6 +198,16 @@ class Frame:
         other.snapshots = list(self.snapshots)
         other.position = self.position
         return other
+
+    def beyond_at(self, name: str, at: tuple[int, ...], inner: tuple[int, ...]) -> Value | None:
+        """What was written beyond the ends of an array, as a whole or element by element; ``inner`` is its shape."""
+        cells = self.beyond.get(name, {})
+        for length in range(len(at), 0, -1):
+            cell = cells.get(at[:length])
+            if cell is not None:
+                return cell[at[length:]] if at[length:] else cell
+        parts = [cells.get((*at, *place)) for place in positions(inner)] if cells and inner else [None]
+        return None if None in parts else stack([part for part in parts if part is not None], inner)
 
     def is_new(self, name: str) -> bool:
         """Whether a name is still free to be bound as an index."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from kb.errors import EqkbError, LanguageError
-from kb.interpreter.arrays import Value, integer, items, shape_of
+from kb.interpreter.arrays import Value, integer, items, shape_of, spread
 from kb.interpreter.functions import BINDERS, concatenate
 from kb.interpreter.plan import Frame, NotAffine, Read, affine, index_bound, split_binder
 from kb.tree import Call, Chain, Comparison, Element, Logic, Name, Node, Not, names, walk
@@ -136,9 +136,21 @@ def reduce(machine: Machine, node: Call, frame: Frame, name: str) -> Value:
         places.append(frame.bound[indices[0]])
     if not values and not empty:
         raise LanguageError(f"{name} of nothing: no index meets the conditions", node.at)
-    result = reduction(values)
+    result = reduction(values) if values else _nothing(machine, body, indices, ranges, frame, reduction([]))
     # With several indices the place counts in reading order.
     return places[result] if name.startswith("arg") and len(indices) == 1 else result
+
+
+def _nothing(
+    machine: Machine, body: Node, indices: list[str], ranges: list[range], frame: Frame, value: Value
+) -> Value:
+    """A sum or product over nothing, in the shape that a term would have if it had one."""
+    for _ in machine.loop(indices, ranges, [], frame):
+        try:
+            return spread(value, shape_of(machine.value(body, frame)))
+        except EqkbError:
+            break
+    return value
 
 
 def _reduce_all(machine: Machine, node: Call, frame: Frame, name: str) -> Value:

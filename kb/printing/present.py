@@ -37,7 +37,7 @@ from kb.printing.notation import (
     stated_names,
     with_ranges,
 )
-from kb.printing.order import PART, STEP
+from kb.printing.order import PART, STEP, TANGENT
 from kb.printing.presentation import Line, Presentation, Shape
 from kb.printing.reify import reify
 from kb.printing.scatters import gathered
@@ -154,9 +154,9 @@ class Presenter:
         return [self.shown_part(part, held, symbol, names) for part in parts]
 
     def with_quotients(self, names: Names, program: Program, slopes: Mapping[str, str], symbol: str) -> Names:
-        """The same names; derivatives of arrays of a recurrence are shown as derivatives."""
+        """The same names; derivatives of arrays of a recurrence are shown as derivatives, behind other factors."""
         own = {name: (array, len(program.shape(array)), symbol) for name, array in slopes.items()}
-        return replace(names, slopes={**names.slopes, **own})
+        return replace(names, slopes={**names.slopes, **own}, roles={**names.roles, **dict.fromkeys(own, TANGENT)})
 
     def recurrences(
         self,
