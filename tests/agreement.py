@@ -19,11 +19,13 @@ import kb
 from kb import interpreter
 from kb.equation import Equation, Source
 from kb.errors import Fault
+from kb.evidence.requirements import holds
 from kb.evidence.spectra import Spectra
 from kb.evidence.subject import Subject
 from kb.index.affine import Poly
 from kb.lowering import compile_source
 from kb.model import Entry, Symbol
+from kb.parser import parse_expression
 from kb.programs import Programs
 from kb.typed import parse_symbols
 
@@ -83,7 +85,9 @@ def sizes_of(eq: Equation) -> dict[str, int]:
     for tensor in eq.program.arguments:
         if tensor.symbol is not None and tensor.symbol.kind == "integer":
             sizes[tensor.name] = int(tensor.symbol.default or 2)
-    return sizes
+    conditions = [parse_expression(text) for text in eq.entry.requires]
+    larger = [sizes, *(sizes | {name: 7} for name in eq.program.dimensions)]
+    return next((tried for tried in larger if all(holds(c, tried) is not False for c in conditions)), sizes)
 
 
 def draw(eq: Equation, sizes: Mapping[str, int], seed: int = 0) -> Arguments:

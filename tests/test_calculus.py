@@ -95,7 +95,7 @@ class Point:
                 for place in evaluation.places((*part.free, *part.wrt), {}):
                     at = tuple(evaluation.number(p, place) for p in part.target)
                     slope = evaluation.value(part.expr, place) * self.tangents[name][tuple(place[i] for i in part.wrt)]
-                    total += self.cotangents[public][at] * slope
+                    total += self.cotangents[public].get(at, 0) * slope  # 0: where a recurrence starts
         return total
 
 

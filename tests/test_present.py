@@ -18,15 +18,16 @@ from kb.calculus.forward import jvp, partial
 from kb.calculus.primitives import with_companions
 from kb.calculus.reverse import vjp
 from kb.errors import NotDifferentiable
-from kb.index.program import Program
+from kb.index.program import Program, loop_of
 from kb.printing.present import FORMS, Presentation, present
 
-# What the small evaluator of trees cannot compute: abstract functions, laws, integrals.
+# What the small evaluator of trees cannot compute: abstract functions, laws, integrals, recurrences.
 ABSTRACT = {
     name
     for name, entry in programs().entries.items()
     if any(s.kind in ("function", "law", "reducer") for s in entry.symbols)
     or any("E(" in text or "integral(" in text for text in entry.define)
+    or any(loop_of(step) is not None for step in programs()(name).steps)
 }
 ENTRIES = [name for name, entry in programs().entries.items() if name not in ABSTRACT and entry.differentiate]
 # Real arguments, but values that only jump.
