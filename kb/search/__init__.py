@@ -37,10 +37,13 @@ def search(entries: Iterable[Entry], words: Sequence[str]) -> list[tuple[float, 
     if not pieces:
         return []
     found = _answers(pieces, cards)
+    for n, (a, b) in enumerate(pairwise(pieces)):  # a blank too many
+        together = a.text + b.text
+        if not found or together.lower() in known:
+            joined = _answers([*pieces[:n], _Piece(together, known), *pieces[n + 2 :]], cards)
+            found = joined if joined and (not found or joined[0][0] > found[0][0]) else found
     if not found:
-        # A blank too many, a word that stands nowhere and is misspelt, or several that do not stand together.
-        for n, (a, b) in enumerate(pairwise(pieces)):
-            found = found or _answers([*pieces[:n], _Piece(a.text + b.text, known), *pieces[n + 2 :]], cards)
+        # A word that stands nowhere and is misspelt, or several that do not stand together.
         lost = [piece for piece in pieces if not any(map(piece.worth, cards))]
         for misspelt, wide in product((lost, pieces), (False, True)):
             if misspelt and not found:
