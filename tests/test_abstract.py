@@ -32,6 +32,10 @@ def reducer(name: str, instance: str) -> Symbol:
     return Symbol(name, kind="reducer", instance=instance)
 
 
+def law(name: str, arguments: str, instance: str) -> Symbol:
+    return Symbol(name, kind="law", arguments=tuple(arguments.split()), instance=instance)
+
+
 def entry(define: str | tuple[str, ...], symbols: str, *own: Symbol, **more: Any) -> Entry:
     steps = (define,) if isinstance(define, str) else define
     made = Entry("own", "Own", symbols=(*parse_symbols(symbols), *own), define=steps)
@@ -253,6 +257,14 @@ BAD = [
     (reducer("R", "median"), "y = R(x[i], i)", "'median' is not a reduction"),
     (reducer("R", "mean"), "y = R(x, w)", "'R' binds an index"),
     (reducer("R", "mean"), "y = R(x[i], i, 2)", "neither an index nor a condition"),
+    (law("p", "a[q]", "normal_pdf(a, 0, 1)"), "y = s", "has a point in each row"),
+    (law("p", "a[q]", "[1, 2]"), "y = s", "has a point in each row"),
+    (law("p", "a[q] b", "[[1, 2]]"), "y = s", "has a point in each row"),
+    (law("p", "a[3]", "[[1, 2], [3, 4]]"), "y = s", "have 2 coordinates, not 3"),
+    (law("p", "a[q]", "[[1, 2]]"), "y = E(sum(x), x, p)", "'x' already has a meaning here"),
+    (law("p", "a[q]", "[[1, 2]]"), "y = E(a, a, p)", "is a number"),
+    (law("p", "a[q]", "[[1, 2]]"), "y = E(a[2], a, p)", "not provably in range"),
+    (law("p", "a[q]", "[[1, 2]]"), "y = p(x)", "has points and no density"),
 ]
 
 

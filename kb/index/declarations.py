@@ -9,11 +9,11 @@ from kb.index.array_functions import array_instance
 from kb.index.calls import Calls
 from kb.index.expressions import Derive, Expressions
 from kb.index.nodes import ZERO
-from kb.index.operators import check_reducer, instance_of
+from kb.index.operators import check_reducer, instance_of, points_of
 from kb.index.padding import outside_value
 from kb.index.program import Program, Step, Tensor
 from kb.index.scope import MAX_LITERAL_SIZE, Array, Poisoned, Scope, shortened, size_of
-from kb.index.signatures import is_on_arrays
+from kb.index.signatures import is_law_of_vectors, is_on_arrays
 from kb.model import Entry, Symbol
 from kb.parser import check_name, parse_expression
 from kb.vocabulary import BUILT_IN, DOMAINS
@@ -71,6 +71,8 @@ class Declarations:
         """What an abstract symbol stands for. Raises LanguageError."""
         if symbol.kind == "reducer":
             check_reducer(symbol)
+        elif is_law_of_vectors(symbol):
+            points_of(symbol)
         elif is_on_arrays(symbol):
             self.scope.instances[symbol.name] = array_instance(symbol, self.scope, self.program_of_instance)
         else:

@@ -10,7 +10,7 @@ from kb import tree
 from kb.errors import LanguageError, nearest
 from kb.index import build
 from kb.index.affine import Gather, Index, Poly
-from kb.index.nodes import ONE, Bind, Condition, Const, Expr, Num, Read, Val, Var, free_indices, num, val, walk
+from kb.index.nodes import ONE, ZERO, Bind, Condition, Const, Expr, Num, Read, Val, Var, free_indices, num, val, walk
 from kb.index.padding import padded
 from kb.index.program import Step, Tensor, margins
 from kb.index.scope import Array, Obligation, Scope, show, show_shape, size_of
@@ -339,8 +339,8 @@ class Expressions:
 
         def at(idx: tuple[Poly, ...]) -> Expr:
             place = idx[0].constant
-            if place is not None:
-                return parts[place].at(idx[1:])
+            if place is not None:  # one out of range is refused later, with all reads that are
+                return parts[place].at(idx[1:]) if 0 <= place < len(parts) else ZERO
             branches = [
                 (build.compare("==", val(idx[0]), num(n)), part.at(idx[1:])) for n, part in enumerate(parts[:-1])
             ]

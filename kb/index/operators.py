@@ -7,11 +7,12 @@ from dataclasses import replace
 from kb import tree
 from kb.errors import LanguageError, nearest
 from kb.index import build
-from kb.index.expressions import Expressions, scalar
+from kb.index.affine import Index, Poly
+from kb.index.expressions import Expressions, mean_weight, scalar
 from kb.index.nodes import INFINITY, Apply, Expr, Stop, Variable
 from kb.index.program import ArrayInstance, Instance
-from kb.index.scope import Array, Poisoned
-from kb.index.signatures import is_on_arrays
+from kb.index.scope import Array, Poisoned, Scope
+from kb.index.signatures import argument_symbol, is_law_of_vectors, is_on_arrays
 from kb.model import Symbol
 from kb.parser import check_name, parse_expression
 from kb.vocabulary import FUNCTIONS, REDUCTIONS
@@ -61,6 +62,9 @@ def _integral(expressions: Expressions, node: tree.Call) -> Array:
 
 def _expectation(expressions: Expressions, node: tree.Call) -> Array:
     body, name_node, law = expressions.take(node, 3)
+    symbol = expressions.scope.abstract.get(law.id) if isinstance(law, tree.Name) else None
+    if symbol is not None and is_law_of_vectors(symbol):
+        return _over_points(expressions, body, name_node, symbol)
     if isinstance(name_node, tree.Name) and _selects(name_node.id, body, law):
         return _over_index(expressions, node, body, name_node, law)
     name, variable = _bound_variable(expressions, name_node)
@@ -75,6 +79,36 @@ def _expectation(expressions: Expressions, node: tree.Call) -> Array:
     finally:
         del scope.variables[name]
     return scalar(build.integral(variable, build.negative(INFINITY), INFINITY, integrand))
+
+
+def _over_points(expressions: Expressions, body: tree.Node, name_node: tree.Node, symbol: Symbol) -> Array:
+    """The mean over the points of a law of vectors."""
+    name, _ = _bound_variable(expressions, name_node)
+    points, scope = points_of(symbol), expressions.scope
+    index = Index(scope.free_names(1)[0], points.shape[0])
+    scope.arrays[name] = Array(points.shape[1:], lambda idx: points.at((Poly.of(index), *idx)))
+    try:
+        with scope.binding({f"{name}'": index}):  # a name that no formula can read
+            inner = expressions.number(body, "the body of an expectation")
+    finally:
+        del scope.arrays[name]
+    return scalar(build.mul(mean_weight((index,), ()), build.bind("sum", (index,), (), inner)))
+
+
+def points_of(symbol: Symbol) -> Array:
+    """The points of a law of vectors, one in each row. Raises LanguageError."""
+    message = f"the instance of {symbol.name!r}, a law of vectors, has a point in each row, as in '[[0, 1], [2, 3]]'"
+    node = parse_expression(symbol.instance or "")
+    arguments = [argument_symbol(text, symbol.name) for text in symbol.arguments]
+    if len(arguments) != 1 or len(arguments[0].shape) != 1 or not isinstance(node, tree.Array):
+        raise LanguageError(message)
+    points = Expressions(Scope()).array(node)
+    if points.rank != 2:
+        raise LanguageError(message)
+    (size,) = arguments[0].shape
+    if size.isdigit() and points.shape[1] != Poly.of(int(size)):
+        raise LanguageError(f"the points of {symbol.name!r} have {points.shape[1]} coordinates, not {size}")
+    return points
 
 
 def _selects(name: str, *nodes: tree.Node) -> bool:
@@ -121,7 +155,7 @@ def apply_abstract(
     if len(arguments) != count:
         raise LanguageError(f"'{name}' takes {count} argument(s), {len(arguments)} given", node.at)
     if any("[" in a for a in symbol.arguments) or symbol.shape:
-        raise LanguageError(f"'{name}' is a law of arrays; laws of numbers only can be used here", node.at)
+        raise LanguageError(f"'{name}' is a law of vectors, which has points and no density", node.at)
     orders = tuple(wrt.count(n) for n in range(count))
     arrays = [expressions.array(a) for a in arguments]
     return expressions.elementwise(node, lambda *parts: Apply(name, orders, tuple(parts)), *arrays)

@@ -19,6 +19,11 @@ def is_on_arrays(symbol: Symbol) -> bool:
     return symbol.kind == "function" and (bool(symbol.shape) or any("[" in a for a in symbol.arguments))
 
 
+def is_law_of_vectors(symbol: Symbol) -> bool:
+    """Whether a symbol is a law whose argument has an axis; it has points instead of a density."""
+    return symbol.kind == "law" and any("[" in a for a in symbol.arguments)
+
+
 def argument_symbol(text: str, function: str) -> Symbol:
     """``x`` or ``x[n, m]`` as a symbol. Raises LanguageError."""
     node = parse_expression(text)

@@ -319,8 +319,8 @@ def expectation(machine: Machine, node: Call, frame: Frame) -> Value:
     symbol = frame.plan.symbols.get(law.id) if isinstance(law, Name) else None
     if symbol is not None and symbol.kind == "law":
         argument = Name(name, at=law.at)
-        if any(a.shape for a in function_entry(symbol).arguments if not _is_name(symbol.instance)):
-            raise LanguageError(f"'{symbol.name}' is a law of vectors; the expectation is not computed", law.at)
+        if any(a.shape for a in function_entry(symbol).arguments):
+            return _over_points(machine, body, name, symbol, frame)
         law = Call(symbol.name, (argument,), at=law.at)
     elif any(Name(name) in n.indices for n in walk(law) if isinstance(n, Element)):
         result: Value = 0
@@ -347,6 +347,17 @@ def expectation(machine: Machine, node: Call, frame: Frame) -> Value:
         if value is None:
             value = _quadrature(lambda x: integrand(x)[1], -mpmath.inf, mpmath.inf, node)
         return value
+
+
+def _over_points(machine: Machine, body: Node, name: str, symbol: Symbol, frame: Frame) -> Value:
+    """The mean over the points of a law of vectors, which are the rows of its instance."""
+    points = machine.value(parse_expression(symbol.instance or ""), frame)
+    count = shape_of(points)[0]
+    total: Value = 0
+    for place in range(count):
+        with _bound(frame, name, points[place]):
+            total = broadcast(add, total, machine.value(body, frame))
+    return broadcast(divide, total, count)
 
 
 def _whole_line(integrand: Callable[[Scalar], tuple[Scalar, Scalar]], node: Call, mass: int | None) -> Scalar | None:
@@ -377,10 +388,6 @@ def _whole_line(integrand: Callable[[Scalar], tuple[Scalar, Scalar]], node: Call
             return now
         before, points = now, 2 * points
     raise LanguageError(f"the integral '{str(node)[:60]}' does not settle to {digits} digits", node.at)
-
-
-def _is_name(text: str | None) -> bool:
-    return text is not None and isinstance(parse_expression(text), Name)
 
 
 def integral(machine: Machine, node: Call, frame: Frame) -> Value:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from kb.errors import EqkbError, LanguageError
-from kb.interpreter.arrays import Value, integer, items, shape_of, spread
+from kb.interpreter.arrays import Array, Value, integer, items, shape_of, spread
 from kb.interpreter.functions import BINDERS, concatenate
 from kb.interpreter.plan import Frame, NotAffine, Read, affine, index_bound, split_binder
 from kb.tree import Call, Chain, Comparison, Element, Logic, Name, Node, Not, names, walk
@@ -68,6 +68,8 @@ def _base_shape(machine: Machine, base: Node, frame: Frame, skip: Collection[str
         outside = symbol is not None and symbol.outside is not None
         if base.id in skip:
             return (), outside
+        if isinstance(frame.bound.get(base.id), Array):  # the variable of an expectation over vectors
+            return shape_of(frame.bound[base.id]), outside
         if base.id in frame.values:
             return shape_of(frame.values[base.id]), outside
         return declared_shape(machine, base.id, frame) or (), outside
