@@ -60,7 +60,14 @@ def test_override() -> None:
     assert symbol_text("sigma2", context) == "σ²"
     assert symbol_text("L", context) == "ℒ"
     assert tex_to_text(r"\operatorname{softmax}") == "softmax"
+    assert tex_to_text("h'") == "h′"
     assert tex_to_text(r"\unknown") is None
+
+
+def test_a_mark_over_a_declared_sign() -> None:
+    signs = {"TP": r"\mathrm{TP}", "v": r"\sigma_B^2", "TV": r"(\mathcal{T}V)", "y": r"\hat{y}"}
+    shown = [symbol_text(f"{name}_bar", Context(glyphs=signs)) for name in signs]
+    assert shown == ["T̄P̄", "σ̄_B²", "(𝒯V)_bar", "ŷ̄"]
 
 
 HOSTILE = [

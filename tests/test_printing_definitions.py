@@ -134,6 +134,12 @@ def test_a_bar_stands_over_the_letter_alone(tmp_path: Path) -> None:
     assert r"\bar{q}^X" in shown and r"\bar{\sigma^2}" in shown
 
 
+def test_a_bar_is_as_wide_as_the_sign(tmp_path: Path) -> None:
+    symbols = {"x": {}, "y": {"role": "output", "glyph": r"(\mathcal{T}x)"}, "TP": {"glyph": r"\mathrm{TP}"}}
+    shown = equation(tmp_path, "some", some={"symbols": symbols, "define": "y = x*TP"}).vjp().latex()
+    assert r"\overline{(\mathcal{T}x)}" in shown and r"\overline{\mathrm{TP}}" in shown
+
+
 def test_an_index_that_counts_shows_where_from(tmp_path: Path) -> None:
     symbols = {"x": {"shape": ["n"]}, "y": {"role": "output"}}
     plain = {"symbols": symbols, "define": "y = mean(x[i]**2, i)"}

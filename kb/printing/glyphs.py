@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ _SIGNS = {
     "det": "det", "sin": "sin", "cos": "cos", "tanh": "tanh", "Pr": "Pr", "hbar": "ħ", "imath": "i", "jmath": "j",
     "aleph": "ℵ", "Re": "Re", "Im": "Im",
 }  # fmt: skip
-_SCRIPT_LETTERS = {"L": "ℒ", "N": "𝒩"}
+_SCRIPT_LETTERS = {"L": "ℒ", "N": "𝒩", "T": "𝒯"}
 _OVER = {a: mark for short, long, mark in _ACCENTS.values() for a in (short[1:], long[1:])} | {
     "vec": "\u20d7", "ddot": "\u0308", "check": "\u030c", "breve": "\u0306", "acute": "\u0301", "grave": "\u0300",
 }  # fmt: skip
@@ -267,6 +268,15 @@ def _accented(letter: str, accents: tuple[str, ...]) -> str | None:
     return unicodedata.normalize("NFC", letter)
 
 
+def _marked_letters(text: str, accent: str) -> str:
+    """The accent over each letter with which the text begins, T̄P̄; behind a text that begins with none."""
+    letters = "".join(takewhile(lambda c: c.isalpha() or unicodedata.combining(c), text))
+    if not letters:
+        return f"{text}_{accent}"
+    marked = re.sub("(.[\u0300-\u036f]*)", rf"\1{_ACCENTS[accent][2]}", letters)
+    return unicodedata.normalize("NFC", marked) + text[len(letters) :]
+
+
 def _subscripts_text(subscripts: list[str]) -> str:
     if not subscripts:
         return ""
@@ -289,8 +299,7 @@ def symbol_text(name: str, context: Context | None = None) -> str:
     stem_name, _, accent = name.rpartition("_")
     base = tex_to_text(context.glyphs[stem_name]) if stem_name in context.glyphs else None
     if base and accent in parts.accents:
-        end = next((n for n, c in enumerate(base) if n and not unicodedata.combining(c)), len(base))
-        return unicodedata.normalize("NFC", base[:end] + _ACCENTS[accent][2]) + base[end:]
+        return _marked_letters(base, accent)
     stem = _accented(_letter_text(parts.stem), parts.accents)
     if stem is None:
         stem = parts.stem + "".join(f"_{accent}" for accent in parts.accents)
@@ -343,7 +352,7 @@ def _translate_one(tokens: list[str], at: int) -> tuple[str | None, int]:
         return (None if inner is None else _styled(word or token, inner)), at
     if token.startswith("\\"):
         return (_letter_text(word) if word in _GREEK else _SIGNS.get(word, "" if not word.isalpha() else None)), at
-    return ("" if token.isspace() else token), at
+    return ("" if token.isspace() else "′" if token == "'" else token), at
 
 
 def _styled(word: str, inner: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -16,7 +17,16 @@ from kb.index.program import AnyStep, ArrayStep, Program, Step
 from kb.model import Entry
 from kb.parser import parse_statement
 from kb.printing.functions import signatures_of, with_functions
-from kb.printing.glyphs import Context, Glyph, assemble, glyph_latex, split_name, split_scripts, symbol_latex
+from kb.printing.glyphs import (
+    Context,
+    Glyph,
+    assemble,
+    glyph_latex,
+    split_name,
+    split_scripts,
+    symbol_latex,
+    tex_to_text,
+)
 from kb.printing.matrix import matrix_notation, turn_notation
 from kb.printing.names import Names, poly_tree
 from kb.printing.order import COTANGENT, GIVEN, STEP, TANGENT, authored_pairs
@@ -209,8 +219,9 @@ def _states(entry: Entry, program: Program) -> list[tuple[str, str]]:
 def _marked(glyph: str, mark: str, total: bool) -> str:
     """A bar or a dot over a glyph, under its ``+``."""
     base, plus, _ = glyph.partition("^{+}")
-    accent = {"bar": r"\bar", "dot": r"\dot"}[mark]
     parts = split_scripts(base)
+    wide = sum(not unicodedata.combining(c) for c in tex_to_text(parts.base) or "") > 1
+    accent = {"bar": r"\overline" if wide else r"\bar", "dot": r"\dot"}[mark]
     if any(not s.isdigit() for s in (*parts.subscripts, *parts.superscripts)):
         below = (*parts.subscripts, r"\mathrm{total}") if total else parts.subscripts
         return assemble(replace(parts, base=f"{accent}{{{parts.base}}}", subscripts=below)) + plus
