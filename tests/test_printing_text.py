@@ -8,7 +8,7 @@ from kb.parser import parse_expression, parse_statement
 from kb.printing import Context, text, text_lines
 
 CONTEXT = Context(
-    ranks={"A": 2, "B": 2, "S": 2, "S_bar": 2, "x": 1, "y": 1, "a": 0, "b": 0, "c": 0, "sigma2": 1},
+    ranks={"A": 2, "B": 2, "S": 2, "S_bar": 2, "x": 1, "w_in": 1, "y": 1, "a": 0, "b": 0, "c": 0, "sigma2": 1},
     glyphs={"sigma2": r"\sigma^2"},
     kinds={"f": "function"},
     calls={"sigmoid": r"\sigma"},
@@ -63,7 +63,7 @@ GOLDEN = [
     ("concat(h[i], i)", "[h[0]; …; h[N−1]]"),
     ("concat(x, y)", "[x; y]"),
     ("d(log(x[i]), x) - d(y[i], x)", "∇_x log(xᵢ) − ∂yᵢ/∂x"),
-    ("d(log(W_in[i,j]), W_in)", "∇_{W_in} log(W_in[i,j])"),
+    ("d(log(w_in[i]), w_in)", "∇_{w_in} log(w_in[i])"),
     ("a // b + a % c", "⌊a/b⌋ + (a mod c)"),
 ]
 
