@@ -6,7 +6,8 @@
 - an entry: ``id``, ``name``, ``kind``, ``topic``, ``about``, ``aliases``, ``tags``, ``symbols``, ``define``,
   ``formula``, ``goal`` (null unless an objective), ``claims``, ``requires``, ``kinks``, ``differentiate``,
   ``differentiable``, ``derivatives``, ``backward`` (null, or a derivative by all of ``differentiate``),
-  ``evidence``, ``code``, ``uses``, ``used_by``, ``related``, ``frameworks``, ``sources``, ``notes``, ``references``
+  ``evidence``, ``code``, ``uses``, ``used_by``, ``related``, ``variants``, ``frameworks``, ``sources``, ``notes``,
+  ``references``
 - a formula: ``source`` (in the language, where it was written), ``text`` (Unicode), ``latex`` (without dollar signs)
 - a symbol: ``name``, ``text``, ``latex``, ``shape`` (in the language), ``kind``, ``domain``, ``role``, ``default``,
   ``outside``, ``classes``, ``arguments``, ``instance``, ``about``
@@ -15,6 +16,8 @@
 - ``evidence``: ``verdict``, ``points``, ``max_error``, ``summary``; all of it is in the other file, by entry
 - ``code``: Python source
 - a source: ``ref`` (document/item), ``finding``, ``note``, ``claim`` (the name of a refuted claim, or null), ``use``
+- a variant: ``id``, ``about`` (what the entry ``of`` does differently), ``of``, ``comparison`` (null, or ``shared``:
+  arguments of both, and ``sides``: for the entry and the variant ``id``, further ``arguments`` and ``outputs``)
 - a reference: ``title``, ``authors``, ``year``, ``venue``, ``doi``, ``arxiv``, ``url``
 """
 
@@ -26,6 +29,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from generators.parts import DerivativeView, Formula
+from generators.variants import variant_as_json
 from generators.views import EntryView
 from kb import __version__
 from kb.model import SourceItem, Symbol
@@ -90,6 +94,7 @@ def _entry(view: EntryView) -> dict[str, Any]:
         "uses": [link.id for link in view.uses],
         "used_by": [link.id for link in view.used_by],
         "related": entry.related,
+        "variants": [variant_as_json(v) for v in view.variants],
         "frameworks": dict(entry.frameworks),
         "sources": [_source(s) for s in entry.sources],
         "notes": entry.notes,

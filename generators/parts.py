@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from kb.comparison import Comparison
     from kb.evidence import Check
 
 _RELATIONS = (" = ", r" \leftarrow ", r" \ge ", r" \le ")
@@ -140,6 +141,37 @@ class Link:
 
     id: str
     name: str
+
+
+class ComparisonRow(NamedTuple):
+    """What an entry and a variant are ``given`` by themselves, or what each ``gives``.
+
+    ``glyphs`` are the symbol, or both where their names differ; numbers are empty where there are none.
+    """
+
+    word: str
+    glyphs: tuple[Formula, ...]
+    own: str
+    other: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonView:
+    """An entry and a variant on the same numbers: those that both take, and what differs."""
+
+    shared: tuple[tuple[Formula, str], ...]
+    rows: tuple[ComparisonRow, ...]
+    found: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class VariantView:
+    """A variant; ``about`` says what the entry ``of`` does differently."""
+
+    link: Link
+    about: str
+    of: str
+    comparison: ComparisonView | None
 
 
 @dataclass(frozen=True, slots=True)

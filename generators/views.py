@@ -22,10 +22,12 @@ from generators.parts import (
     ReferenceView,
     ShapeView,
     SymbolView,
+    VariantView,
     product_of,
 )
 from generators.source import functions_of
 from generators.sources import SourceView, sources_of
+from generators.variants import variants_of
 from kb import tree
 from kb.definitions import formula
 from kb.evidence import QUESTIONS
@@ -278,13 +280,19 @@ class EntryView:
 
     @property
     def related(self) -> tuple[Link, ...]:
-        """Entries to compare."""
-        return tuple(self.link(i) for i in self.entry.related)
+        """Entries to compare, but for the variants."""
+        variants = {v.id for v in self.catalogue.variants(self.id)}
+        return tuple(self.link(i) for i in self.entry.related if i not in variants)
 
     @cached_property
     def sources(self) -> tuple[SourceView, ...]:
         """Items of documents that it covers."""
         return sources_of(self)
+
+    @cached_property
+    def variants(self) -> tuple[VariantView, ...]:
+        """The same by other conventions, each with numbers that show the difference."""
+        return variants_of(self.equation, self.catalogue)
 
     def link(self, entry_id: str) -> Link:
         """An entry by id."""

@@ -10,10 +10,12 @@ from kb.errors import CatalogueError, Fault, NotFound
 from kb.records import MAX_FAULTS, Records, place, read_records, structural_faults
 
 if TYPE_CHECKING:
+    from kb.comparison import Comparison
     from kb.coverage import Covered
     from kb.equation import Equation
     from kb.model import Entry
     from kb.programs import Programs
+    from kb.variants import Counterpart
 
 StrPath = str | os.PathLike[str]
 
@@ -36,6 +38,7 @@ class Catalogue(Mapping[str, "Equation"]):
         self.records = records
         self._equations: dict[str, Equation] = {}
         self._programs: Programs | None = None
+        self._comparisons: dict[tuple[str, str], Comparison] = {}
 
     @property
     def programs(self) -> Programs:
@@ -81,6 +84,25 @@ class Catalogue(Mapping[str, "Equation"]):
         from kb.coverage import covered
 
         return covered(self, which)
+
+    def variants(self, name: str) -> tuple[Counterpart, ...]:
+        """The variants of an entry, whichever of both names the other: id, what is different, and in which."""
+        from kb.variants import variants_of
+
+        return variants_of(self.records, self.entry(name).id)
+
+    def compare(self, one: str, other: str) -> Comparison:
+        """Two entries on the same numbers. Raises NotFound, or NoSample where they have no numbers in common."""
+        from kb.comparison import compare
+        from kb.variants import ordered
+
+        a, b = self.entry(one), self.entry(other)
+        first, second, given = ordered(self.records, a, b)
+        key = (first.id, second.id)
+        if key not in self._comparisons:
+            self._comparisons[key] = compare(self[first.id].subject, self[second.id].subject, given)
+        made = self._comparisons[key]
+        return made if first is a else made.swapped
 
     def faults(self, entry_id: str) -> list[Fault]:
         """Why an entry has no program, each fault with its place; empty if it has one."""

@@ -145,3 +145,9 @@ def _name_faults(entry: Entry) -> Iterator[Fault]:
         yield Fault("an alias is another name than the id; remove it", f"aliases[{entry.aliases.index(entry.id)}]")
     if entry.id in entry.related:
         yield Fault("an entry is not related to itself; remove it", f"related[{entry.related.index(entry.id)}]")
+    for other in (variant.id for variant in entry.variants):
+        if other == entry.id:
+            yield Fault("an entry is no variant of itself; remove it", f"variants.{other}", AT_KEY)
+        elif other in entry.related:
+            field = f"related[{entry.related.index(other)}]"
+            yield Fault(f"{other!r} stands under 'variants' already, which links it; remove it here", field)

@@ -180,6 +180,15 @@ class Equation:
 
         return definition_latex(self.entry, self.context, self.programs.entries)
 
+    def given(self, name: str) -> tuple[str, str]:
+        """An argument in LaTeX and in Unicode as a call passes it: of a state that has a time, the old value."""
+        from kb.printing import symbol_latex, symbol_text
+
+        symbol = self.symbols[name]
+        if symbol.role != "state" or not self.entry.time:
+            return symbol.latex, symbol.text
+        return symbol_latex(f"{name}_prev", self.context), symbol_text(f"{name}_prev", self.context)
+
     def formula_text(self, text: str) -> str:
         """A claim or a condition of the entry in Unicode."""
         from kb.definitions import formula_text
@@ -280,6 +289,13 @@ class Equation:
         found = check(self, progress=progress)
         store(self, found)
         return found
+
+    @property
+    def subject(self) -> Any:
+        """The equation as evidence and comparisons see it."""
+        from kb.evidence.subject import Subject
+
+        return Subject(self.entry, self.program, self.programs)
 
     def stored_evidence(self) -> Any:
         """What an earlier check found, if it still holds; None if not checked."""

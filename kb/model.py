@@ -108,6 +108,18 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """An entry that states the same by another convention: what it does differently.
+
+    ``given`` has, for arguments of that entry, expressions in the arguments of the one that names it.
+    """
+
+    id: str
+    about: str
+    given: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Objective:
     """What an ``objective`` entry minimises or maximises, and subject to what."""
 
@@ -139,6 +151,7 @@ class Entry:
     tags: tuple[str, ...] = ()
     frameworks: tuple[tuple[str, str], ...] = ()
     related: tuple[str, ...] = ()
+    variants: tuple[Variant, ...] = ()
     sources: tuple[SourceItem, ...] = ()
     notes: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from kb.cache import cache_path, keep, read_kept
 from kb.documents import SECTION, source_faults
 from kb.errors import CatalogueError, Fault, Location, NotFound, nearest
-from kb.model import Document, Entry, NamedClaim, Objective, Reference, SourceItem, Symbol
+from kb.model import Document, Entry, NamedClaim, Objective, Reference, SourceItem, Symbol, Variant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -244,11 +244,12 @@ def _unknown_relations(
     names: Mapping[str, tuple[CatalogueFile, Entry, str]],
     broken: set[str],
 ) -> Iterator[Fault]:
-    """Ids under ``related`` that no entry has."""
+    """Ids under ``related`` and ``variants`` that no entry has."""
     known = [name for name, (_, _, field) in names.items() if not field]
     unknown = 0
     for file, entry in everything:
-        for position, related in enumerate(entry.related):
+        relations = [(f"related[{n}]", related) for n, related in enumerate(entry.related)]
+        for field, related in [*relations, *((f"variants.{v.id}", v.id) for v in entry.variants)]:
             if related in broken or (related in names and not names[related][2]):
                 continue
             unknown += 1
@@ -258,8 +259,9 @@ def _unknown_relations(
                 # Looking for near names is slow, and of little use to somebody with a hundred wrong ones.
                 hint = nearest(related, known) if unknown * len(known) <= MAX_COMPARISONS else ""
                 message = f"no entry has the id {related!r}{hint or '; remove it'}"
-            field = f"related[{position}]"
-            yield Fault(message, field, location=file.locate(entry.id, field))
+            from kb.source import AT_KEY
+
+            yield Fault(message, field, location=file.locate(entry.id, field, AT_KEY))
             if unknown >= MAX_FAULTS:
                 return
 
@@ -399,9 +401,14 @@ def _restore(row: dict[str, Any], origin: str) -> Entry:
     row["references"] = tuple([Reference(**_tuples(r)) for r in row.get("references", ())])
     row["sources"] = tuple([SourceItem(**s) for s in row.get("sources", ())])
     row["frameworks"] = tuple([(name, path) for name, path in row.get("frameworks", ())])
+    row["variants"] = tuple([_restore_variant(v) for v in row.get("variants", ())])
     if "objective" in row:
         row["objective"] = Objective(**_tuples(row["objective"]))
     return Entry(**_tuples(row), origin=origin)
+
+
+def _restore_variant(row: dict[str, Any]) -> Variant:
+    return Variant(row["id"], row["about"], tuple([(name, text) for name, text in row.get("given", ())]))
 
 
 def _restore_document(row: dict[str, Any]) -> Document:

@@ -53,6 +53,7 @@ from kb.model import (
     SourceItem,
     Symbol,
     SymbolKind,
+    Variant,
 )
 from kb.parser import check_name
 from kb.sides import with_sides
@@ -112,6 +113,13 @@ class SourceRecord(Record):
     use: Line = ""
 
 
+class VariantRecord(Record):
+    """``variants.momentum``, where it is more than a text."""
+
+    about: Text
+    given: dict[str, Text] = Field(default_factory=dict)
+
+
 class DocumentRecord(Record):
     """``documents.hundred``."""
 
@@ -156,6 +164,7 @@ class EntryRecord(Record):
     tags: list[Line] = Field(default_factory=list)
     frameworks: dict[str, Dotted] = Field(default_factory=dict)
     related: list[Id] = Field(default_factory=list)
+    variants: dict[str, VariantRecord] = Field(default_factory=dict)
     sources: list[SourceRecord] = Field(default_factory=list)
     notes: list[Text] = Field(default_factory=list)
     references: list[ReferenceRecord] = Field(default_factory=list)
@@ -166,6 +175,7 @@ _RECORDS: dict[str, type[Record]] = {
     "claims": ClaimRecord,
     "references": ReferenceRecord,
     "sources": SourceRecord,
+    "variants": VariantRecord,
     "documents": DocumentRecord,
     "objective": ObjectiveRecord,
 }
@@ -242,10 +252,10 @@ def _message(error: ErrorDetails) -> tuple[str, int]:
 
 
 def _faults(error: ValidationError, written: dict[str, Any]) -> Iterator[Fault]:
-    """The faults of an entry; a claim or a source that was ``written`` as a text has no keys."""
+    """The faults of an entry; a claim, a source or a variant that was ``written`` as a text has no keys."""
     for details in error.errors(include_url=False):
         location = details["loc"]
-        if len(location) == 3 and location[0] in ("claims", "sources"):
+        if len(location) == 3 and location[0] in ("claims", "sources", "variants"):
             whole = written[str(location[0])][location[1]]
             location = location if isinstance(whole, dict) else location[:-1]
         message, start = _message(details)
@@ -282,6 +292,8 @@ def to_entry(entry_id: str, data: Data, origin: str = "") -> Entry:
     written = dict(filled)
     if isinstance(claims := filled.get("claims"), dict):
         filled["claims"] = {n: c if isinstance(c, dict) else {"formula": c} for n, c in claims.items()}
+    if isinstance(variants := filled.get("variants"), dict):
+        filled["variants"] = {i: v if isinstance(v, dict) else {"about": v} for i, v in variants.items()}
     if isinstance(sources := filled.get("sources"), list):
         filled["sources"] = [s if isinstance(s, dict) else {"item": s} for s in sources]
     if "define" in filled and not isinstance(filled["define"], list):
@@ -298,8 +310,8 @@ def to_entry(entry_id: str, data: Data, origin: str = "") -> Entry:
 
 
 def _bad_keys(data: dict[str, Any]) -> Iterator[Fault]:
-    """Names that cannot be those of a symbol, a claim or a framework."""
-    symbols, claims, frameworks = (data.get(key) for key in ("symbols", "claims", "frameworks"))
+    """Names that cannot be those of a symbol, a claim, a framework or an entry."""
+    symbols, claims, frameworks, variants = (data.get(k) for k in ("symbols", "claims", "frameworks", "variants"))
     for name in symbols if isinstance(symbols, dict) else ():
         try:
             check_name(name, what="symbol")
@@ -309,6 +321,9 @@ def _bad_keys(data: dict[str, Any]) -> Iterator[Fault]:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,63}", name):
             message = f"{shorten(name)} cannot name a claim; use at most 64 ASCII letters, digits and '_'"
             yield Fault(message, f"claims.{name}", AT_KEY)
+    for name in variants if isinstance(variants, dict) else ():
+        if refused := check_id(name):
+            yield Fault(refused, f"variants.{shorten(name)}", AT_KEY)
     for name in frameworks if isinstance(frameworks, dict) else ():
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,63}", name):
             yield Fault(
@@ -338,6 +353,7 @@ def _entry(entry_id: str, record: EntryRecord, origin: str) -> Entry:
         tags=tuple(record.tags),
         frameworks=tuple(record.frameworks.items()),
         related=tuple(record.related),
+        variants=tuple(Variant(other, v.about, tuple(v.given.items())) for other, v in record.variants.items()),
         sources=tuple(
             SourceItem(s.item, s.finding, s.note, s.claim, s.use)  # type: ignore[arg-type]  # checked, as the kind
             for s in record.sources

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kb import tree
 from kb.cache import EntryKeys, cache_path, keep, read_kept, source_digest
-from kb.errors import EqkbError, Fault, LanguageError
+from kb.errors import EqkbError, Fault, LanguageError, nearest
 from kb.parser import parse_expression, parse_statement
 from kb.programs import Programs
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from kb.model import Entry
 
 _MOST_KEPT = 10_000
+_SHOWN = 60  # characters of a name in a message
 _TOO_DEEP = "nested too deeply; split it into steps"
 
 
@@ -47,7 +49,7 @@ class Validation:
         found = [] if key in self._before else semantic_faults(self.programs, entry_id, self.thorough)
         if not found:
             self._now[key] = None
-        return found
+        return [*found, *variant_faults(self.programs, entry_id)]
 
     def finish(self) -> None:
         """Keep what has no faults, for the next time."""
@@ -68,6 +70,49 @@ def semantic_faults(programs: Programs, entry_id: str, thorough: bool = False) -
         if fault is not None:
             faults.append(fault)
     return faults
+
+
+def variant_faults(programs: Programs, entry_id: str) -> Iterator[Fault]:
+    """What is wrong with the arguments that an entry gives its variants.
+
+    It depends on entries that the formulas of this one do not mention.
+    """
+    entry = programs.entries[entry_id]
+    for variant in entry.variants:
+        other = programs.entries.get(variant.id)
+        for name, text in variant.given if other is not None else ():
+            assert other is not None
+            fault = _given_fault(programs, entry, other, name, text)
+            if fault is not None:
+                yield replace(fault, field=f"variants.{variant.id}.given.{name}")
+
+
+def _given_fault(programs: Programs, entry: Entry, other: Entry, name: str, text: str) -> Fault | None:
+    from kb.programs import elaborated_entry
+    from kb.source import AT_KEY
+    from kb.variants import given_entry, is_whole
+
+    symbol = next((s for s in other.arguments if s.name == name), None)
+    if symbol is None:
+        known = [s.name for s in other.arguments]
+        hint = nearest(name[:_SHOWN], known) or f"; its arguments are {', '.join(known)}"
+        return Fault(f"{other.id!r} has no argument {name[:_SHOWN]!r}{hint}", "", AT_KEY)
+    if symbol.kind != "real":
+        if is_whole(text, symbol):
+            return None
+        same = entry.symbol(text.strip())
+        number = ", or a whole number" if symbol.kind == "integer" else ""
+        if same is None or not same.is_argument or (same.kind, len(same.shape)) != (symbol.kind, len(symbol.shape)):
+            return Fault(f"{name!r} is of kind {symbol.kind}; write an argument of that kind{number}", "")
+        return None
+    made, result, begin = given_entry(entry, text)
+    elaborated = elaborated_entry(made, programs, programs.entries, True)
+    for fault in elaborated.faults:
+        return Fault(fault.message, "", max(0, fault.start - begin))
+    rank = len(elaborated.program.shape(result)) if elaborated.program is not None else len(symbol.shape)
+    if rank != len(symbol.shape):
+        return Fault(f"this has {rank} axes, and {name!r} of {other.id!r} has {len(symbol.shape)}", "")
+    return None
 
 
 def _formulas(entry: Entry) -> Iterator[tuple[str, str, bool]]:

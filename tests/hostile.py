@@ -66,7 +66,7 @@ def catalogue() -> dict[str, Any]:
             "requires": ["n >= 1"],
             "differentiate": ["x"],
             "frameworks": {"torch": "a.b_c"},
-            "related": ["index"],
+            "variants": {"index": TEXT},
             "sources": [
                 "hundred/4",
                 {"item": "odd/1", "finding": "error", "note": TEXT, "use": LINE, "claim": "wrong"},

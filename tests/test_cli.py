@@ -112,7 +112,7 @@ def test_show_json_has_stable_keys(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(shown) == {
         *("id", "name", "kind", "topic", "about", "aliases", "tags", "symbols", "define", "text", "latex", "claims"),
         *("requires", "kinks", "differentiate", "differentiable", "objective", "frameworks", "related", "sources"),
-        *("notes", "references", "evidence"),
+        *("variants", "notes", "references", "evidence"),
     }
     assert [s["name"] for s in shown["symbols"]] == ["z", "p"]
     assert shown["symbols"][0]["shape"] == ["C"]

@@ -249,7 +249,10 @@ def test_tables_keep_their_columns(hostile_views: tuple[EntryView, ...]) -> None
         rows = [line for line in markdown.page(view).splitlines() if line.startswith("|")]
         widths = [len(re.findall(r"(?<!\\)\|", row)) for row in rows]
         symbols, checks = 2 + len(view.symbols), len(view.questions) + sum(len(q.checks) for q in view.questions)
-        assert widths == [7] * symbols + [8] * (2 + checks)
+        compared = [v.comparison for v in view.variants if v.comparison is not None]
+        assert len(compared) == len(view.variants) == 1
+        rows_of_variants = sum(2 + len(comparison.rows) for comparison in compared)
+        assert widths == [7] * symbols + [4] * rows_of_variants + [8] * (2 + checks)
 
 
 def test_hostile_addresses_cannot_leave_their_link(hostile_views: tuple[EntryView, ...]) -> None:

@@ -33,6 +33,7 @@ KNOWN = set(
     gets leftarrow dots ldots cdots sim propto le ge ne approx equiv enspace quad qquad vartheta iota varpi varrho
     varsigma upsilon Upsilon hbar imath jmath Re Im aleph prime dagger ddagger bot perp parallel circ bullet otimes
     mp emptyset ddot vec check breve acute grave underline mathfrak mathsf mathit boldsymbol substack bmod setminus
+    bigl bigr Bigl Bigr
     langle rangle neq leq geq binom lim
     """.split()
 )

@@ -59,13 +59,16 @@ full:
   differentiate: [z]
   objective: {minimize: [z], maximize: [f], subject_to: ["z >= 0"]}
   frameworks: {torch: torch.relu, jax: jax.nn.relu}
-  related: [full_two]
+  related: [full_three]
+  variants: {full_two: {about: doubles, given: {x: "2*z"}}, full_four: halves}
   sources: [lecture/1, {item: lecture/2-a, finding: error, note: Not so., claim: d, use: demand}]
   notes: [one, two]
   references:
     - {title: T, authors: [A, B], year: 2017, venue: V, doi: 10.1000/x, arxiv: "1706.03762", url: "https://x.org"}
 """
     + entry("full_two")
+    + entry("full_three")
+    + entry("full_four")
     + """\
 documents:
   lecture: {title: Lecture, date: 2020-03-02, url: "https://x.org", items: {1: One, 2-a: Two}}
@@ -197,9 +200,9 @@ def probe(path: Path, *more: str) -> str:
 
 def test_from_the_cache_nothing_heavy_is_imported(write: Write) -> None:
     path = write(FULL)
-    assert probe(path) == "2 pydantic yaml"
-    assert probe(path) == "2"
-    assert probe(path, "locate") == f"2\n{path}:16:16: full.define[0]"
+    assert probe(path) == "4 pydantic yaml"
+    assert probe(path) == "4"
+    assert probe(path, "locate") == f"4\n{path}:16:16: full.define[0]"
 
 
 def is_cached(path: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
@@ -366,6 +369,17 @@ def test_reusing_an_id_or_alias_names_both_places(write: Write, shipped: Path) -
         f"{yours}:7:13: last.aliases[0]: the alias 'new_one' is an alias of the entry 'newer' at {mine}:20; remove one",
     ]
     assert records["first"].origin == str(shipped)
+
+
+def test_variants_must_exist(write: Write, shipped: Path) -> None:
+    variants = "{frist: other, one: other, first: other, broken: other}"
+    mine = write(entry("mine", variants=variants), entry("broken", topc="x"))
+    _, faults = structural_faults([mine], shipped)
+    assert [str(fault).removeprefix(f"{mine}:") for fault in faults] == [
+        "7:14: mine.variants.frist: no entry has the id 'frist'; did you mean 'first'?",
+        "7:28: mine.variants.one: 'one' is an alias; write the id 'first'",
+        "14:3: broken.topc: unknown key 'topc'; did you mean 'topic'?",
+    ]
 
 
 def test_related_ids_must_exist(write: Write, shipped: Path) -> None:

@@ -54,6 +54,7 @@ differentiate: [z, a]
 objective: {minimize: [z], maximize: [f], subject_to: ["z >= 0"]}
 frameworks: {torch: torch.nn.functional.softmax}
 related: [log_softmax]
+variants: {softmin: takes the opposite signs, softmax2: {about: halves z, given: {z: z/2, n: "3"}}}
 sources:
   - hundred/4
   - {item: dl-equations/6.1a, finding: garbled, note: Lost a bar., claim: rich, use: demand}
@@ -167,6 +168,14 @@ def test_every_field_arrives() -> None:
         ({"differentiate": "[y]"}, "differentiate[0]", "an output and has no derivative"),
         ({"related": "[Softmax]"}, "related[0]", "is not an id"),
         ({"related": "[an_id]"}, "related[0]", "not related to itself"),
+        ({"variants": "{an_id: text}"}, "variants.an_id", "no variant of itself"),
+        ({"variants": "{other: text}", "related": "[other]"}, "related[0]", "stands under 'variants' already"),
+        ({"variants": "{Other: text}"}, "variants.'Other'", "is not an id"),
+        ({"variants": "[other]"}, "variants", "a list where a mapping belongs"),
+        ({"variants": "{other: 7}"}, "variants.other", "a number where text belongs"),
+        ({"variants": "{other: {given: {x: y}}}"}, "variants.other.about", "'about' is missing"),
+        ({"variants": "{other: {about: text, givn: {x: y}}}"}, "variants.other.givn", "did you mean 'given'?"),
+        ({"variants": "{other: {about: text, given: {x: 1}}}"}, "variants.other.given.x", "a number where text"),
         ({"sources": "[hundred]"}, "sources[0]", "write it like hundred/4"),
         ({"sources": "[4]"}, "sources[0]", "a number where text belongs"),
         ({"sources": "hundred/4"}, "sources", "write a list"),

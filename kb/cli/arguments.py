@@ -25,7 +25,7 @@ _JSON = {
     "list": f"a list of objects with {_SUMMARY}",
     "search": f"a list of objects with {_SUMMARY}, the best first",
     "show": f"an object with {_SUMMARY}, symbols, define, text, latex, claims, requires, kinks, differentiate, "
-    "differentiable, objective, frameworks, related, sources, notes, references, evidence",
+    "differentiable, objective, frameworks, related, variants (id, about, of), sources, notes, references, evidence",
     "latex": "an object with id, wrt, form, latex (and markdown, if --where is given)",
     "diff": "an object with id, wrt, form, shape, text, latex, steps, uses, code, verdict",
     "derive": "an object with id, wrt, steps (rule, continues, because, statements, text, latex), points, numbers, "

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kb.equation import Equation
     from kb.model import Symbol
 
+_LONGEST_COMPARISON = 400  # characters
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _FIELDS = {
     "text": list,
@@ -33,6 +34,7 @@ _FIELDS = {
     "evidence": list,
     "uses": list,
     "used_by": list,
+    "variants": list,
 }
 
 
@@ -40,7 +42,8 @@ def rendered(catalogue: Catalogue, entry_id: str) -> dict[str, Any]:
     """The formulas of an entry by what they are: text, symbols, claims, requires, kinks, derivatives.
 
     A symbol is its glyph, its instance and its sizes. ``evidence`` is a verdict and a summary, empty
-    where nothing has been checked; ``uses`` and ``used_by`` are ids of entries. Raises
+    where nothing has been checked; ``uses`` and ``used_by`` are ids of entries; a variant is its id, what is
+    different, in which entry, and lines that show it on numbers. Raises
     CatalogueError where the formulas have faults.
     """
     store = _Store.of(catalogue)
@@ -85,6 +88,7 @@ def _render(catalogue: Catalogue, entry_id: str) -> dict[str, Any]:
         "evidence": _evidence(equation),
         "uses": list(catalogue.programs.callees(entry_id)),
         "used_by": [other for other in catalogue.records if entry_id in catalogue.programs.callees(other)],
+        "variants": [[*v, _compared(catalogue, entry_id, v.id)] for v in catalogue.variants(entry_id)],
     }
 
 
@@ -107,6 +111,27 @@ def _derivative(equation: Equation, name: str) -> list[str]:
         return [str(error)]
     end = lines.index("where") if "where" in lines else len(lines)
     return [line.removeprefix("  ") for line in lines[:end] if line.startswith("  ")]
+
+
+def _compared(catalogue: Catalogue, entry_id: str, other: str) -> list[str]:
+    """What both are given, and what each gives; nothing where that would be long, or no numbers suit both."""
+    from kb.comparison import numbers_text
+
+    try:
+        found = catalogue.compare(entry_id, other)
+        equations = (catalogue[entry_id], catalogue[other])
+    except EqkbError:
+        return []
+
+    def given(equation: Equation, values: Mapping[str, Any]) -> str:
+        return "given " + ", ".join(f"{equation.given(name)[1]} = {numbers_text(v)}" for name, v in values.items())
+
+    lines = [given(equations[0], found.shared)] if found.shared else []
+    for equation, side in zip(equations, found.sides, strict=True):
+        own = f"{given(equation, side.arguments)}, it " if side.arguments else ""
+        made = ", ".join(f"{equation.symbols[name].text} = {numbers_text(v)}" for name, v in side.outputs.items())
+        lines.append(f"{side.id}: {own}gives {made}")
+    return lines if sum(map(len, lines)) <= _LONGEST_COMPARISON else []
 
 
 def _evidence(equation: Equation) -> list[str]:

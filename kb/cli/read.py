@@ -14,6 +14,7 @@ from kb.model import Entry, SourceItem
 
 if TYPE_CHECKING:
     from kb.equation import Equation
+    from kb.variants import Counterpart
 
 _ALL = "; 'eqkb list' shows all entries"
 _LIST = 240  # columns at most
@@ -112,7 +113,7 @@ def show_command(options: argparse.Namespace) -> int:
     """``eqkb show``."""
     catalogue = catalogue_of(options)
     if options.json:
-        print_json(full(catalogue[options.id]))
+        print_json(full(catalogue[options.id], catalogue.variants(options.id)))
         return 0
     from kb.cli.pages import rendered
     from kb.cli.show import page
@@ -127,7 +128,7 @@ def stored_evidence(equation: Equation) -> Any:
     return equation.stored_evidence()
 
 
-def full(equation: Equation) -> dict[str, Any]:
+def full(equation: Equation, variants: Sequence[Counterpart]) -> dict[str, Any]:
     """An entry in ``show --json``."""
     entry = equation.entry
     evidence = stored_evidence(equation)
@@ -145,6 +146,7 @@ def full(equation: Equation) -> dict[str, Any]:
         "objective": _plain(entry.objective) if entry.objective else None,
         "frameworks": dict(entry.frameworks),
         "related": list(entry.related),
+        "variants": [variant._asdict() for variant in variants],
         "sources": [source_row(s) for s in entry.sources],
         "notes": list(entry.notes),
         "references": [_plain(r) for r in entry.references],

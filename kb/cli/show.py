@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kb.cli.breaking import statement_lines
@@ -19,7 +19,7 @@ def page(entry: Entry, formulas: Mapping[str, Any]) -> list[str]:
     more = [
         ("aliases", entry.aliases),
         ("tags", entry.tags),
-        ("related", entry.related),
+        ("related", [i for i in entry.related if i not in {v[0] for v in formulas["variants"]}]),
         ("uses", formulas["uses"]),
         ("used by", formulas["used_by"]),
     ]
@@ -35,6 +35,7 @@ def page(entry: Entry, formulas: Mapping[str, Any]) -> list[str]:
         *_section("Claims", _claims(entry, formulas["claims"])),
         *_section("Evidence", _evidence(entry, formulas["evidence"])),
         *_section("Notes", (line for note in entry.notes for line in _item(harmless(note)))),
+        *_section("Variants", _variants(entry, formulas["variants"])),
         *_section("See also", _table((what, ", ".join(map(harmless, words))) for what, words in more if words)),
         *_section("Frameworks", _table((name, harmless(path)) for name, path in entry.frameworks)),
         *_section("References", references),
@@ -150,6 +151,14 @@ def _derivatives(entry: Entry, formulas: Mapping[str, Sequence[str]]) -> list[st
         more = f"'eqkb diff {entry.id} --wrt {first} --form vjp' and 'eqkb code {entry.id} --backward' give more"
         lines += [paint(line, "dim") for line in wrap(more)]
     return lines
+
+
+def _variants(entry: Entry, variants: Sequence[tuple[str, str, str, Sequence[str]]]) -> Iterator[str]:
+    """Each with what is different, and both on the same numbers."""
+    for other, about, of, lines in variants:
+        yield from wrap(f"{other}: {'this one ' if of == entry.id else ''}{harmless(about)}", hanging="      ")
+        for line in lines:
+            yield from (paint(part, "dim") for part in wrap(line, "    ", "      "))
 
 
 def _evidence(entry: Entry, found: Sequence[str]) -> list[str]:

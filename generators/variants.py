@@ -1,0 +1,61 @@
+"""The variants of an entry as templates and other programs see them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from generators.parts import ComparisonRow, ComparisonView, Formula, Link, VariantView
+from kb.comparison import Comparison, numbers_text
+from kb.errors import EqkbError
+
+if TYPE_CHECKING:
+    from kb.catalogue import Catalogue
+    from kb.equation import Equation
+
+
+def variants_of(equation: Equation, catalogue: Catalogue) -> tuple[VariantView, ...]:
+    """All variants of an entry, those first that it names itself."""
+    return tuple(
+        VariantView(
+            Link(found.id, catalogue.entry(found.id).name),
+            found.about,
+            found.of,
+            _comparison(equation, catalogue[found.id], catalogue),
+        )
+        for found in catalogue.variants(equation.id)
+    )
+
+
+def _comparison(one: Equation, other: Equation, catalogue: Catalogue) -> ComparisonView | None:
+    """Both on the same numbers; None where there are none that both take."""
+    found: Comparison | None = None
+    with suppress(EqkbError):
+        found = catalogue.compare(one.id, other.id)
+    if found is None:
+        return None
+    rows = []
+    for row in found.rows:
+        pairs = zip((one, other), row.names, strict=True)
+        glyphs = [_glyph(e, n, row.word) for e, n in pairs if n is not None]
+        numbers = ["" if name is None else numbers_text(v) for name, v in zip(row.names, row.values, strict=True)]
+        rows.append(ComparisonRow(row.word, tuple(dict.fromkeys(glyphs)), numbers[0], numbers[1]))
+    shared = tuple((_glyph(one, name, "given"), numbers_text(value)) for name, value in found.shared.items())
+    return ComparisonView(shared, tuple(rows), found)
+
+
+def _glyph(equation: Equation, name: str, word: str) -> Formula:
+    symbol = equation.symbols[name]
+    return Formula(*(equation.given(name) if word == "given" else (symbol.latex, symbol.text)))
+
+
+def variant_as_json(variant: VariantView) -> dict[str, Any]:
+    """A variant for other programs."""
+    compared = variant.comparison
+    return {
+        "id": variant.link.id,
+        "about": variant.about,
+        "of": variant.of,
+        "comparison": None if compared is None else asdict(compared.found),
+    }
