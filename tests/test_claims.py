@@ -241,6 +241,19 @@ def test_the_prover_settles(catalogue: Catalogue, define: str, claim: str) -> No
     assert prove(form) is True
 
 
+def test_comparisons_of_whole_numbers_are_one_however_they_are_written(catalogue: Catalogue) -> None:
+    symbols = (Symbol("x", ("n",)), Symbol("k", kind="integer", domain="positive"), Symbol("y", ("n",), role="output"))
+    entry = entry_of("y[i] = x[i] if k <= i else 2*x[i]", *symbols)
+    programs = programs_with(catalogue, entry)
+    for claim, proven in {
+        "y[i] == (x[i] if i - k >= 0 else 2*x[i])": True,
+        "y[i] == (x[i] if k - 1 < i else 2*x[i])": True,
+        "y[i] == (2*x[i] if i < k else x[i])": True,
+        "y[i] == (x[i] if k < i else 2*x[i])": None,
+    }.items():
+        assert prove(elaborate_claim(programs.elaborated("own"), claim, programs, programs.entries)) is proven
+
+
 @pytest.mark.parametrize(
     ("define", "claim"),
     [

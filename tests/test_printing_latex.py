@@ -170,6 +170,11 @@ def test_statements() -> None:
     assert chained.count("cases") == 2 and chained.count(r"\\") == 2
 
 
+def test_conditions_that_share_a_side_are_a_chain() -> None:
+    condition = parse_expression("1 if s*i <= a and a < s*i + k and b > 0 else 0")
+    assert r"\text{if } s i \le a < s i + k \text{ and } b > 0 \\" in latex(condition)
+
+
 def test_a_condition_on_a_remainder_has_no_parentheses() -> None:
     assert latex(parse_statement("n % 2 == 0")) == r"n \bmod 2 = 0"
 

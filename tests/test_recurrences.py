@@ -136,6 +136,15 @@ def test_backward_pass_reads_as_people_write_it() -> None:
         assert line in shown
 
 
+def test_backward_pass_starts_where_only_the_last_element_is_read() -> None:
+    symbols = "W[L,n,n] b[L,n] x[n]"
+    eq = kb.parse("a[0] = x; z[l] = W[l] @ a[l] + b[l]; a[l+1] = tanh(z[l]); y = a[L]", symbols=symbols)
+    lines = [line.strip() for line in eq.vjp(["x", "W"]).text().splitlines()]
+    for line in ("ā[L] = ȳ", "ā[l] = W[l]ᵀ z̄[l]", "x̄ = ā[0]", "W̄[l] = z̄[l] a[l]ᵀ"):
+        assert line in lines
+    assert lines.index("ā[L] = ȳ") < lines.index("z̄[l] = ā[l+1] ⊙ (1 − tanh(z[l])²)") < lines.index("ā[l] = W[l]ᵀ z̄[l]")
+
+
 def test_partial_derivative_obeys_a_recurrence() -> None:
     shown = catalogue()["discounted_return"].derivative("r").text()
     assert "δ[t,u] + γ·∂G[t+1]/∂r[u]" in shown

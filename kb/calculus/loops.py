@@ -3,13 +3,14 @@
 What an element hands to a later one in ``h[t] = f(h[t-1])`` comes back from there: the cotangent
 ``h_bar[t]`` is what reaches it from outside the loop and what ``h_bar[t+1]`` sends back. Where a
 factor belongs to the later value of the index, what is sent back has a name (``h_prev_bar[t]``),
-so that nothing is read beyond the end but zeros.
+so that nothing is read beyond the end but zeros. Where only the last element is read outside the
+loop, the other loop starts from its cotangent: ``h_bar[t-1]`` is what ``h_bar[t]`` sends back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kb.calculus.linear import Contribution, contributions
@@ -55,13 +56,17 @@ class LoopAdjoint:
                 else:
                     self.outer.append((step, c))
         reached = self.reached()
-        arriving = {name: self.arriving(name) for name in self.names if name in reached}
         self.inner = [s for s in self.inner if s.step.name in reached]
-        for name in arriving:
+        found = {name: self.end(name) for name in self.names if name in reached}
+        ends = {name: end for name, end in found.items() if end is not None}
+        arriving = {name: self.arriving(name) for name in self.names if name in reached and name not in ends}
+        for name in (*ends, *arriving):
             self.hold(name)
-        body = [self.cotangent(name, arriving[name]) for name in reversed(self.names) if name in reached]
+        starting = [replace(end, name=self.reverse.names[name]) for name, end in ends.items()]
+        body = [self.cotangent(name, arriving[name]) for name in reversed(self.names) if name in arriving]
+        body += [self.sent_back(name) for name in reversed(self.names) if name in ends]
         starts = [start for name in arriving for start in self.starts(name, arriving[name])]
-        self.reverse.adjoint += [*self.zeros.values(), *body, *self.returned, *starts]
+        self.reverse.adjoint += [*self.zeros.values(), *starting, *body, *self.returned, *starts]
         for step, c in self.outer:
             if step.name in reached:
                 self.hand_out(step, c)
@@ -98,6 +103,35 @@ class LoopAdjoint:
         moved: dict[Atom, Poly] = dict(zip(free, places, strict=True))
         result: Expr = build.substitute(build.freshen(expr), moved)
         return result
+
+    # --- where only the last element is read outside ---------------------------------------------
+
+    def end(self, name: str) -> Step | None:
+        """The cotangent of the last element, if nothing else is read outside and the loop reads but the one before."""
+        reverse, (axis, shift), step = self.reverse, self.place[name], self.step
+        start, last = Poly.of(-1), self.loop.index.extent - 1
+        if self.loop.backward:
+            start, last = self.loop.index.extent, Poly.of(0)
+        sent = self.to(name)
+        if not sent or any(s.lag != step for s in sent):
+            return None
+        if not reverse.program.facts.within(start + shift, reverse.program.shape(name)[axis]):
+            return None
+        places, free = self.own_places(name, last)
+        expr = reverse.given_at(name, axis, places[axis], free)
+        return Step(name, free, places, expr, reverse.program.shape(name)) if expr is not None else None
+
+    @property
+    def step(self) -> int:
+        """From an element to the next one in the order of the loop."""
+        return -1 if self.loop.backward else 1
+
+    def sent_back(self, name: str) -> Step:
+        """The cotangent of the element before, all of which comes from the loop."""
+        places, free = self.own_places(name, Poly.of(self.adjoint.index) - self.step)
+        terms = [self.term(sent, places, Poly.of(self.adjoint.index)) for sent in self.to(name)]
+        expr = self.reverse.tidy(build.add(*terms))
+        return Step(self.reverse.names[name], free, places, expr, self.reverse.program.shape(name), loop=self.adjoint)
 
     # --- the loop -------------------------------------------------------------------------------
 

@@ -200,11 +200,24 @@ class Normal:
                 return self.atom(Test(Compare("==", *ordered)))
             case Test(condition=Junction(op="and", args=args)):
                 return self.normal(Mul(tuple(map(build.test, args))))
+            case Test(condition=Compare(op="<" | "<=" as op, left=left, right=right)) if build.is_whole(
+                left
+            ) and build.is_whole(right):
+                return self.at_least_0(build.as_poly(right) - build.as_poly(left) - (op == "<"))
             case Test(condition=Compare(op="<" | "!=") | Junction() as condition):
                 return self.otherwise(build.test(build.negation(condition)))
             case Cases(branches=branches, otherwise=otherwise):
                 return self.chosen(branches, otherwise)
         return self.atom(expr)
+
+    def at_least_0(self, gap: Poly) -> Terms:
+        """1 where a whole number is 0 or more, so that ``i < k`` and ``k - i >= 1`` are one atom."""
+        leading = next((c for m, c in gap.terms if m), None)
+        if leading is None:
+            return {(): Fraction(1)} if (gap.constant or 0) >= 0 else {}
+        if leading < 0:
+            return self.add(({(): Fraction(1)}, self.scaled(self.at_least_0(-gap - 1), Fraction(-1))))
+        return self.atom(Test(Compare("<=", num(0), build.val(gap))))
 
     def otherwise(self, test: Expr) -> Terms:
         """1 where the test fails, so that a condition and its opposite are one atom."""

@@ -181,6 +181,21 @@ class Reverse:
             self.adjoint.append(Step(held, part.free, part.index, expr, shape, accumulates=True))
         return Read(held, places, False)
 
+    def given_at(self, name: str, axis: int, place: Poly, free: tuple[Index, ...]) -> Expr | None:
+        """The sum of the contributions, if all are to elements at this place of the axis; None, and they stay, else.
+
+        ``free`` are the indices of the other axes.
+        """
+        parts, shape = self.parts.get(name, []), self.program.shape(name)
+        if not parts or any(p.index[axis] != place for p in parts):
+            return None
+        rest = [replace(p, index=(*p.index[:axis], *p.index[axis + 1 :])) for p in parts]
+        terms = [plain_form(p, free, (*shape[:axis], *shape[axis + 1 :])) for p in rest]
+        if any(t is None for t in terms):
+            return None
+        del self.parts[name]
+        return self.tidy(build.add(*(t for t in terms if t is not None)))
+
     def named_free(self, name: str, shape: tuple[Poly, ...]) -> tuple[Index, ...]:
         """Free indices called as the definition of the name calls them."""
         definition = next((s for s in self.program.steps if s.name == name), None)

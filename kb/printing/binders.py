@@ -24,14 +24,21 @@ class Binder:
     conditions: tuple[Node, ...]
 
     def limits(self) -> tuple[list[Name], list[Node]]:
-        """The indices that no condition introduces by itself, and all conditions."""
-        introduced = {side.id for c in self.conditions for side in _sides(c) if isinstance(side, Name)}
-        return [i for i in self.indices if i.id not in introduced], list(self.conditions)
+        """The indices to be listed, and all conditions.
+
+        One that a condition introduces by itself, as ``u < k`` does, is listed only with others of
+        which the conditions speak: "i, u such that ...".
+        """
+        return list(self.indices) if self.separates() else self._not_introduced(), list(self.conditions)
 
     def separates(self) -> bool:
-        """Whether a condition speaks about an index that is listed: "u such that ..."."""
-        listed = {i.id for i in self.limits()[0]}
+        """Whether a condition speaks about an index that none introduces: "u such that ..."."""
+        listed = {i.id for i in self._not_introduced()}
         return any(isinstance(n, Name) and n.id in listed for c in self.conditions for n in walk(c))
+
+    def _not_introduced(self) -> list[Name]:
+        introduced = {side.id for c in self.conditions for side in _sides(c) if isinstance(side, Name)}
+        return [i for i in self.indices if i.id not in introduced]
 
 
 def _sides(condition: Node) -> tuple[Node, ...]:

@@ -27,6 +27,7 @@ from kb.printing.layout import (
     context_of_targets,
 )
 from kb.printing.ranks import rank
+from kb.printing.trees import in_chains
 from kb.tree import (
     Array,
     Call,
@@ -133,9 +134,9 @@ class LatexPrinter(CallPrinter):
                 return Box(tex, RELATION)
             case Comparison(operator, left, right):
                 return Box(f" {RELATIONS[operator]} ".join(self.side(s, inline) for s in (left, right)), RELATION)
-            case Logic(operator, operands):
-                parts = [held(self.box(o, inline), RELATION) for o in operands]
-                return Box(rf" \text{{ {operator} }} ".join(parts), LOGIC)
+            case Logic(operator):
+                parts = [self.chain(chain, inline) for chain in in_chains(item)]
+                return Box(rf" \text{{ {operator} }} ".join(parts), LOGIC if len(parts) > 1 else RELATION)
             case Not(operand):
                 return Box(rf"\text{{not }} {held(self.box(operand, inline), RELATION)}", LOGIC)
             case Cases():
@@ -148,6 +149,12 @@ class LatexPrinter(CallPrinter):
         """One side of a comparison; the remainder of a division needs no parentheses there."""
         box = self.box(node, inline)
         return box.tex if isinstance(node, Chain) and node.operators[-1] == "%" else held(box, SUM)
+
+    def chain(self, conditions: Sequence[Node], inline: bool) -> str:
+        """A condition, or comparisons of which each takes up the right side of the one before."""
+        first, *rest = conditions
+        more = (f" {RELATIONS[c.operator]} {self.side(c.right, inline)}" for c in rest if isinstance(c, Comparison))
+        return held(self.box(first, inline), RELATION) + "".join(more)
 
     def number(self, text: str) -> Box:
         """A number as written; ``1.0e-8`` as a power of ten."""

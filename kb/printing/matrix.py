@@ -78,7 +78,7 @@ def matrix_notation(
     if not axes and not any(r.index for r in reads(expr)):
         return None
     try:
-        return _Matrix(program, scope, frozenset(leads)).array(expr, axes)
+        return _Matrix(program, scope, frozenset(leads), turns=bool(leads)).array(expr, axes)
     except NoMatrixForm:
         return None
 

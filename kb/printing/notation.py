@@ -331,7 +331,7 @@ def turn_of(step: Step, scope: Names, program: Program) -> tuple[tree.Node, tree
     starts = not any(True for _ in first.indices())
     if not recurs and not starts:
         right = turn_notation(step.expr, None, step.free, program, scope) if step.is_plain else None
-        return (tree.Name(step.name), right) if isinstance(step.expr, Bind) and right is not None else None
+        return (tree.Name(step.name), right) if isinstance(step.expr, (Bind, Read)) and right is not None else None
     if any(p.index is None for p in step.target[1:]):
         return None
     index = step.loop.index if step.loop is not None and recurs else None

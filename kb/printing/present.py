@@ -339,10 +339,7 @@ class Presenter:
 
     def step_lines(self, steps: Sequence[AnyStep], names: Names, program: Program) -> list[Line]:
         lines: list[Line] = []
-        turns = {s.name: n for n, s in reversed(list(enumerate(steps))) if loop_of(s) is not None}
-        first = {s.name: n for n, s in reversed(list(enumerate(steps)))}
-        for name in sorted(first, key=lambda name: turns.get(name, first[name])):  # starts go with their recurrence
-            parts = [s for s in steps if s.name == name]
+        for parts in _in_order(steps):
             if any(isinstance(s, Step) and s.accumulates for s in parts):
                 whole = gathered(parts, names)
                 scope = replace(names, letters=(names.letters or frozenset()) | {i.name for i in whole.free})
@@ -465,6 +462,23 @@ class Presenter:
             if lent is not None:
                 return lent
         return tree.Step((left,), right)
+
+
+def _in_order(steps: Sequence[AnyStep]) -> list[list[AnyStep]]:
+    """The steps of each name together, where the first stands; those from which a recurrence starts go with it.
+
+    A value with which a recurrence begins stays in front of all of it.
+    """
+    turns = {s.name: n for n, s in reversed(list(enumerate(steps))) if loop_of(s) is not None}
+    groups: dict[tuple[str, bool], list[AnyStep]] = {}
+    place: dict[tuple[str, bool], int] = {}
+    for n, step in enumerate(steps):
+        turn = turns.get(step.name, n)
+        begins = n < turn and isinstance(step, Step) and step.expr != ZERO
+        key = (step.name, begins)
+        groups.setdefault(key, []).append(step)
+        place.setdefault(key, n if begins else turn)
+    return [groups[key] for key in sorted(groups, key=lambda key: place[key])]
 
 
 def _letters(step: tree.Step) -> set[str]:

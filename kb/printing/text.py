@@ -31,6 +31,7 @@ from kb.printing.layout import (
     contexts_in_time,
 )
 from kb.printing.text_calls import TextCalls, close
+from kb.printing.trees import in_chains
 from kb.tree import (
     Array,
     Call,
@@ -49,6 +50,7 @@ from kb.tree import (
     Prime,
     Step,
     Transpose,
+    walk,
 )
 
 __all__ = ["Context", "alike", "symbol_text", "text", "text_lines"]
@@ -71,6 +73,12 @@ def text(node: Node, context: Context | None = None, relation: str = "=") -> str
         return _printed(node, context, relation)
     except _NoSubscript:
         return _printed(node, replace(context, brackets=True), relation)
+
+
+def _multiplies(index: Node) -> bool:
+    """Whether two factors would look like two indices."""
+    products = (n.operands for n in walk(index) if isinstance(n, Chain) and "*" in n.operators)
+    return any(sum(not isinstance(o, Number) for o in operands) > 1 for operands in products)
 
 
 class _NoSubscript(Exception):
@@ -165,8 +173,9 @@ class TextPrinter(TextCalls):
                 return Box(f"{held(self.box(left), PRODUCT)} mod {held(self.box(right), FACTOR)}", RELATION)
             case Comparison(operator, left, right):
                 return Box(f" {RELATIONS[operator]} ".join(held(self.box(s), SUM) for s in (left, right)), RELATION)
-            case Logic(operator, operands):
-                return Box(f" {operator} ".join(held(self.box(o), RELATION) for o in operands), LOGIC)
+            case Logic(operator):
+                parts = [self.chain(chain) for chain in in_chains(item)]
+                return Box(f" {operator} ".join(parts), LOGIC if len(parts) > 1 else RELATION)
             case Not(operand):
                 return Box(f"not {held(self.box(operand), RELATION)}", LOGIC)
             case Cases():
@@ -176,6 +185,12 @@ class TextPrinter(TextCalls):
             case Array(items):
                 return Box(f"[{self.listed(items)}]")
         raise TypeError(f"not an expression: {item!r}")
+
+    def chain(self, conditions: Sequence[Node]) -> str:
+        """A condition, or comparisons of which each takes up the right side of the one before."""
+        first, *rest = conditions
+        more = (f" {RELATIONS[c.operator]} {held(self.box(c.right), SUM)}" for c in rest if isinstance(c, Comparison))
+        return held(self.box(first), RELATION) + "".join(more)
 
     def listed(self, nodes: Sequence[Node]) -> str:
         """Arguments or items, with commas."""
@@ -187,7 +202,7 @@ class TextPrinter(TextCalls):
             return Box(f"{base}[{self.indices(indices)}]")
         low = lowered([close(self.box(i).tex) for i in indices])
         letter = base.rstrip(_RAISED)
-        if low is None or {"_", "^"} & set(base) or letter[-1] in _DIGITS_BELOW:
+        if low is None or {"_", "^"} & set(base) or letter[-1] in _DIGITS_BELOW or any(map(_multiplies, indices)):
             raise _NoSubscript
         return Box(letter + low + base[len(letter) :], ATOM if letter == base else SCRIPTED)
 

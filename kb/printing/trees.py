@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeGuard
 
 from kb import tree
 
@@ -32,6 +32,22 @@ def sum_of(terms: Sequence[tuple[bool, tree.Node]]) -> tree.Node:
         operators += ["-" if minus else "+", *inner_signs]
         operands += parts
     return tree.Chain(tuple(operands), tuple(operators))
+
+
+def in_chains(condition: tree.Logic) -> list[list[tree.Node]]:
+    """The operands; ``a <= b and b < c`` together, to be shown as ``a <= b < c``."""
+    chains: list[list[tree.Node]] = []
+    for operand in condition.operands:
+        before = chains[-1][-1] if chains and condition.operator == "and" else None
+        if _goes_up(before) and _goes_up(operand) and before.right == operand.left:
+            chains[-1].append(operand)
+        else:
+            chains.append([operand])
+    return chains
+
+
+def _goes_up(node: tree.Node | None) -> TypeGuard[tree.Comparison]:
+    return isinstance(node, tree.Comparison) and node.operator in ("<", "<=")
 
 
 def negated(node: tree.Node) -> tree.Node:
