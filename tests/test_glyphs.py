@@ -37,6 +37,7 @@ NAMES = [
     ("h_prev", r"h_{\mathrm{prev}}", "h_prev"),
     ("Beta", r"\mathrm{B}", "B"),
     ("eps", r"\epsilon", "ε"),
+    ("z_yhat", r"z_{\hat{y}}", "z_ŷ"),
 ]
 
 

@@ -140,6 +140,40 @@ def test_a_bar_is_as_wide_as_the_sign(tmp_path: Path) -> None:
     assert r"\overline{(\mathcal{T}x)}" in shown and r"\overline{\mathrm{TP}}" in shown
 
 
+def test_vectors_join_one_below_the_other_and_matrices_side_by_side(tmp_path: Path) -> None:
+    symbols = {
+        "A": {"shape": ["m", "n"]},
+        "B": {"shape": ["m", "k"]},
+        "x": {"shape": ["n"]},
+        "u": {"shape": ["k"]},
+        "y": {"shape": ["m"], "role": "output"},
+    }
+    shown = equation(tmp_path, "some", some={"symbols": symbols, "define": "y = concat(A, B) @ concat(x, u)"})
+    assert shown.latex() == r"y = [A, B]\, [x; u]" and shown.text() == "y = [A, B] [x; u]"
+
+
+def test_sums_stand_last_and_the_root_of_a_mean_keeps_its_name(tmp_path: Path) -> None:
+    symbols = {"x": {"shape": ["n"]}, "y": {"role": "output"}}
+    define = ["m = mean(x)", "s = sqrt(mean((x[i] - m)**2, i))", "y = s*x[0]"]
+    spread = equation(tmp_path, "some", some={"symbols": symbols, "define": define, "requires": ["n >= 1"]})
+    assert r"\sqrt" not in spread.vjp(["x"]).latex().partition(r"\bar{x}")[2]
+    symbols = {
+        "x": {"shape": ["n"]},
+        "g": {"kind": "function", "arguments": ["u[n]"], "shape": ["n"], "instance": "u**2"},
+    }
+    define = "L = norm(x - g(x))**2"
+    error = equation(tmp_path, "other", other={"symbols": {**symbols, "L": {"role": "output"}}, "define": define})
+    assert "x_i - g(x)_i + " in error.derivative("x").latex()
+
+
+def test_a_recurrence_starts_where_its_definition_does(tmp_path: Path) -> None:
+    symbols = {"x": {"shape": ["T"]}, "w": {}, "h": {"shape": ["T"], "role": "output"}}
+    define = ["h[-1] = 1", "a[t] = w*h[t-1] + x[t]", "h[t] = tanh(a[t])"]
+    slope = equation(tmp_path, "some", some={"symbols": symbols, "define": define}).derivative("w").text()
+    *_, start, sum_, new = slope.splitlines()
+    assert [line.strip() for line in (start, sum_, new)] == ["h₋₁ = 1", "aₜ = w·hₜ₋₁ + xₜ", "hₜ = tanh(aₜ)"]
+
+
 def test_an_index_that_counts_shows_where_from(tmp_path: Path) -> None:
     symbols = {"x": {"shape": ["n"]}, "y": {"role": "output"}}
     plain = {"symbols": symbols, "define": "y = mean(x[i]**2, i)"}

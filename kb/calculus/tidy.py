@@ -257,6 +257,9 @@ def _ratio(exponent: Expr, own: Expr, rooted: bool) -> Expr | None:
 
 
 def _is_heavy(expr: Expr) -> bool:
+    """Whether a power of the expression is found by its base, so that a mean's root is found in its reciprocal."""
+    if isinstance(expr, Mul):
+        return any(isinstance(a, Bind) for a in expr.args)
     return isinstance(expr, (Add, Bind, Fn, Several))
 
 

@@ -56,6 +56,12 @@ def in_order(terms: Sequence[Expr]) -> list[Expr]:
     return sorted(terms, key=lambda t: positive_sum(take_apart(t)).number < 0)
 
 
+def plain_first(terms: Sequence[Expr]) -> list[Expr]:
+    """Sums over indices last, ``x - y + sum(...)``, unless a minus would come to stand in front."""
+    ordered = sorted(terms, key=has_binder)
+    return ordered if positive_sum(take_apart(ordered[0])).number > 0 else list(terms)
+
+
 def take_apart(expr: Expr) -> Factors:
     found = Factors()
     for factor in expr.args if isinstance(expr, Mul) else (expr,):

@@ -168,12 +168,15 @@ def _time(index: str, shift: int, minus: str) -> str:
 def word_latex(word: str) -> str:
     """A word of a subscript: digits and one or two letters in italics, longer words roman.
 
-    ``xi`` is x and i there, as in the gates of an LSTM, and not the Greek letter.
+    ``xi`` is x and i there, as in the gates of an LSTM, and not the Greek letter; ``yhat`` has its hat.
     """
     if is_letter(word) and word != "xi":
         return _letter_latex(word)
     if word.isdigit() or (len(word) <= 2 and word not in _SHORT_WORDS):
         return word
+    joined = _JOINED.fullmatch(word)
+    if joined and is_letter(joined[1]):
+        return rf"{_ACCENTS[joined[2]][0]}{{{_letter_latex(joined[1])}}}"
     digits = re.fullmatch(r"([A-Za-z]+?)(\d+)", word)
     if digits and is_letter(digits[1]):
         return f"{_letter_latex(digits[1])}{digits[2]}"
@@ -277,6 +280,14 @@ def _marked_letters(text: str, accent: str) -> str:
     return unicodedata.normalize("NFC", marked) + text[len(letters) :]
 
 
+def _word_text(word: str) -> str:
+    """A word of a subscript, as in TeX."""
+    joined = _JOINED.fullmatch(word)
+    if joined and is_letter(joined[1]):
+        return _accented(_letter_text(joined[1]), (joined[2],)) or word
+    return word if word == "xi" else _letter_text(word)
+
+
 def _subscripts_text(subscripts: list[str]) -> str:
     if not subscripts:
         return ""
@@ -303,7 +314,7 @@ def symbol_text(name: str, context: Context | None = None) -> str:
     stem = _accented(_letter_text(parts.stem), parts.accents)
     if stem is None:
         stem = parts.stem + "".join(f"_{accent}" for accent in parts.accents)
-    below = _subscripts_text([word if word == "xi" else _letter_text(word) for word in parts.subscripts] + time)
+    below = _subscripts_text([_word_text(word) for word in parts.subscripts] + time)
     return stem + below + "′" * parts.primes + "*" * parts.stars
 
 

@@ -346,13 +346,14 @@ class CallPrinter(ABC):
         return Box(tex, FACTOR, body.tall, closed=fenced(Box(tex, FACTOR, body.tall)))
 
     def call_concat(self, arguments: Sequence[Node], inline: bool) -> Box:
-        """Blocks side by side."""
+        """Blocks joined along their last axis."""
         return self.joined(arguments, inline)
 
     def joined(self, blocks: Sequence[Node], inline: bool, dots: bool = False) -> Box:
-        """``[x; y]``, or ``[x_1; \\dots; x_n]``."""
+        """``[x; y]`` or ``[x_1; \\dots; x_n]`` of vectors, ``[A, B]`` of matrices, which stand side by side."""
         boxes = [self.box(b, inline) for b in blocks]
-        tex = r"; \dots; " if dots else "; "
+        comma = ", " if rank(blocks[0], self.context) > 1 else "; "
+        tex = rf"{comma}\dots{comma}" if dots else comma
         content = Box(tex.join(b.tex for b in boxes), CASES, any(b.tall for b in boxes))
         return Box(fenced(content, "[", "]"), tall=content.tall)
 

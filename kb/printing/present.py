@@ -430,6 +430,8 @@ class Presenter:
             if step.name not in wanted:
                 continue
             made = written.get(step.name)
+            if made is not None and len(made) == len(own := complete.definitions(step.name)) > 1:
+                made = [made[own.index(step)]]  # the start of a recurrence stands where it does in the definition
             if made is None:
                 together = self.side_by_side(complete.definitions(step.name), names, complete)
                 made = [together or self.shown_definition(step, names, complete)]

@@ -50,6 +50,7 @@ from kb.printing.factors import (
     has_binder,
     in_order,
     mean_of,
+    plain_first,
     positive_sum,
     said_once,
     softmax_form,
@@ -96,7 +97,8 @@ class Reifier:
                 condition, then, otherwise = chosen
                 return tree.Cases(self.visit(then), self.condition(condition), self.visit(otherwise))
             case Add(args=args):
-                return sum_of([self.signed(a) for a in in_order(args)])
+                terms = in_order(args)
+                return sum_of([self.signed(a) for a in (plain_first(terms) if self.names.roles else terms)])
             case Const(name=name):
                 return tree.Name(name)
             case Val(poly=poly):

@@ -85,7 +85,7 @@ class TextCalls(ABC):
         if function in _SIGNS:
             return self.signed(_SIGNS[function], below, body)
         if function == "concat" and (parts := span(bound, self.context)) is not None:
-            return Box(f"[{'; …; '.join(self.box(p).tex for p in parts)}]")
+            return self.joined(parts, "…")
         return Box(f"{self.function(function)}{below}({body.tex})")
 
     def signed(self, sign: str, below: str, body: Box) -> Box:
@@ -201,8 +201,14 @@ class TextCalls(ABC):
         return Box(f"{above}/{below}", FACTOR, closed=f"({above}/{below})")
 
     def call_concat(self, arguments: Sequence[Node]) -> Box:
-        """Blocks side by side."""
-        return Box(f"[{'; '.join(self.box(a).tex for a in arguments)}]")
+        """Blocks joined along their last axis."""
+        return self.joined(arguments)
+
+    def joined(self, blocks: Sequence[Node], *dots: str) -> Box:
+        """``[x; y]`` of vectors, ``[A, B]`` of matrices, which stand side by side; dots stand before the last."""
+        first, *others = (self.box(b).tex for b in blocks)
+        comma = ", " if rank(blocks[0], self.context) > 1 else "; "
+        return Box(f"[{comma.join((first, *dots, *others))}]")
 
     def call_vjp(self, arguments: Sequence[Node]) -> Box | None:
         """The transposed Jacobian applied to the cotangent."""
