@@ -30,11 +30,11 @@ ABSTRACT = {
     or any(loop_of(step) is not None for step in programs()(name).steps)
 }
 ENTRIES = [name for name, entry in programs().entries.items() if name not in ABSTRACT and entry.differentiate]
-# Real arguments, but values that only jump.
+# Real arguments, but values that only jump; an identity may declare no derivative for another reason.
 STEPS = [
     name
     for name, entry in programs().entries.items()
-    if not entry.differentiate and any(s.is_differentiable for s in entry.arguments)
+    if not entry.differentiate and entry.kind != "identity" and any(s.is_differentiable for s in entry.arguments)
 ]
 
 
