@@ -113,7 +113,7 @@ def definition_text(entry: Entry, context: Context, entries: Mapping[str, Entry]
     from kb.printing.text import text_lines
 
     lines = text_lines(shown_statements(entry, context, entries), context, _relation(entry)[0])
-    return [*_goal(entry), *lines]
+    return [*_goal(entry, context), *lines]
 
 
 def definition_latex(entry: Entry, context: Context, entries: Mapping[str, Entry]) -> str:
@@ -128,18 +128,18 @@ def _relation(entry: Entry) -> tuple[str, str]:
     return _RELATIONS[entry.kind == "update" and entry.time is None]
 
 
-def _goal(entry: Entry) -> list[str]:
+def _goal(entry: Entry, context: Context) -> list[str]:
     """What an objective chooses."""
     objective = entry.objective
     if objective is None:
         return []
     parts = [
-        f"{word} over {', '.join(names)}"
+        f"{word} over {', '.join(formula_text(n, context) for n in names)}"
         for word, names in (("minimize", objective.minimize), ("maximize", objective.maximize))
         if names
     ]
     if objective.subject_to:
-        parts.append("subject to " + ", ".join(objective.subject_to))
+        parts.append("subject to " + ", ".join(formula_text(c, context) for c in objective.subject_to))
     return ["; ".join(parts)]
 
 

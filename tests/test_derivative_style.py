@@ -30,6 +30,11 @@ def shown(formula: str, symbols: str, form: str, wrt: str) -> list[str]:
         ("q = sigmoid(t)", "t", "jvp", "t", "q_dot = q*(1 - q)*t_dot"),
         # within a sum that is a factor what is upstream stands last
         ("q = softmax(t)", "t[K]", "vjp", "t", "t_bar = q*(q_bar - q.T @ q_bar)"),
+        # logarithms behind what they are multiplied with
+        ("r = sum(u[i]*v[i]*log(w[i]), i)", "u[n] v[n] w[n]:positive", "vjp", "u",
+         "u_bar = r_bar*v*log(w)"),
+        # what a step says of a power whose base is a power
+        ("s = sqrt(sigmoid(t)); r = s*u", "t u", "vjp", "t", "t_bar = s_bar*s*(1 - sigmoid(t))/2"),
         # the author's order of a product stays
         ("v = (t - mean(t))/2; r = a*v*w", "t[n] a w[n]", "partial", "a", "d(r[i], a) == v[i]*w[i]"),
         # letters in order where the author has none

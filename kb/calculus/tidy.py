@@ -221,8 +221,8 @@ class _Pattern:
     def _powers(self, factors: list[Expr], core: Pow) -> Iterator[Expr]:
         """``T = scale*B**e``, so ``B**f`` is ``(T/scale)**(f/e)``."""
         for n, candidate in enumerate(factors):
-            base, exponent = as_power(candidate)
-            for binding in match(core.base, base, self.unknown, {}):
+            readings = [as_power(candidate), (candidate, ONE)] if isinstance(core.base, Pow) else [as_power(candidate)]
+            for exponent, binding in ((e, m) for b, e in readings for m in match(core.base, b, self.unknown, {})):
                 own = build.substitute(core.exponent, binding)
                 ratio = _ratio(exponent, own, self.rooted)
                 read = self.read(binding)
@@ -260,7 +260,7 @@ def _is_heavy(expr: Expr) -> bool:
     """Whether a power of the expression is found by its base, so that a mean's root is found in its reciprocal."""
     if isinstance(expr, Mul):
         return any(isinstance(a, Bind) for a in expr.args)
-    return isinstance(expr, (Add, Bind, Fn, Several))
+    return isinstance(expr, (Add, Bind, Fn, Pow, Several))
 
 
 def _is_positive_integer(expr: Expr) -> bool:

@@ -1,8 +1,8 @@
 """The order of factors in a product, as people write it.
 
-Upstream cotangents stand in front, then what the steps made, then what was given; tangents stand
-last. Parts of the definition that are shown as written stand with the sums. A sum that speaks of a
-factor stands behind it: ``y*(1 - y)*(1 - 2*y)``.
+Upstream cotangents stand in front, then what the steps made, then what was given, then logarithms,
+``y*log(p)``; tangents stand last. Parts of the definition that are shown as written stand with the
+sums. A sum that speaks of a factor stands behind it: ``y*(1 - y)*(1 - 2*y)``.
 """
 
 from __future__ import annotations
@@ -122,6 +122,8 @@ def _rank(factor: Expr, roles: Mapping[str, int]) -> float:
             return 1.0
         case Fn() | Apply() | Var() if found == {TANGENT}:
             return 5.0
+        case Fn(name="log"):
+            return 4.5
         case Add() if TANGENT in found:
             return 5.0
         case Add() if found <= {GIVEN, PART} and not any(isinstance(n, (Fn, Apply)) for n in walk(base)):
