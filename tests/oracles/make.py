@@ -5,6 +5,7 @@ Run from the root of the repository, in an environment of its own (the packages 
     python -m venv oracle-env
     oracle-env/bin/pip install jax optax scipy scikit-learn torch==2.13.0
     oracle-env/bin/python tests/oracles/make.py            # writes tests/oracles/values.json
+    oracle-env/bin/python tests/oracles/make.py elu selu   # makes these alone anew
     oracle-env/bin/python tests/oracles/make.py --check    # compares with the committed file, writes nothing
 
 Outputs come from a framework's own function (PyTorch, SciPy, scikit-learn), derivatives from JAX in
@@ -19,6 +20,7 @@ import importlib
 import json
 import platform
 import sys
+from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +28,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from entries import Oracle
+    from oracle import Oracle
 
 PATH = Path(__file__).with_name("values.json")
-PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "scikit-learn", "torch")
+PACKAGES = ("jax", "jaxlib", "numpy", "optax", "scipy", "scikit-learn", "torch")
 LARGEST_JACOBIAN = 400
 LARGEST_HESSIAN = 400
 LEAD = {1: (2,), 2: (2, 3)}  # the extra leading axes tried
@@ -69,8 +71,8 @@ def sample(rng: np.random.Generator, domain: str, shape: tuple[int, ...], sizes:
 
 
 def extent(size: str, sizes: dict[str, int]) -> int:
-    """The number that a size says: a name, or names joined by ``*``."""
-    return int(np.prod([sizes[name] for name in size.split("*")]))
+    """The number that a size says: names and numbers joined by ``*``."""
+    return int(np.prod([int(part) if part.isdigit() else sizes[part] for part in size.split("*")]))
 
 
 def draw(oracle: Oracle, rng: np.random.Generator, sizes: dict[str, int], lead: dict[str, tuple[int, ...]]) -> Inputs:
@@ -113,6 +115,18 @@ def make_case(oracle: Oracle, inputs: Inputs, fixed: dict[str, int], batched: se
         return mapped(arguments | labels)
 
     outputs = framework_outputs(oracle, inputs, fixed, batched, lead)
+    free = {k: v for k, v in fixed.items() if k in oracle.free_sizes}
+    case = {
+        "entry": oracle.id,
+        "implementation": oracle.by,
+        "inputs": inputs | {k: v for k, v in fixed.items() if k not in free},
+        "sizes": free,
+        "outputs": outputs,
+    }
+    last = {"rtol": oracle.rtol, "atol": oracle.atol, "batched": bool(batched)}
+    if not real:
+        agree(oracle, "outputs", outputs, function({}))
+        return case | last
     modelled, pull = jax.vjp(function, real)
     agree(oracle, "outputs", outputs, modelled)
     cotangents = [rng.normal(size=value.shape) for value in outputs]
@@ -121,21 +135,7 @@ def make_case(oracle: Oracle, inputs: Inputs, fixed: dict[str, int], batched: se
     jvp = jax.jvp(function, (real,), (tangents,))[1]
     along = sum(np.vdot(c, t) for c, t in zip(cotangents, jvp, strict=True))
     agree(oracle, "modes", [along], [sum(np.vdot(vjp[k], tangents[k]) for k in real)])
-    free = {k: v for k, v in fixed.items() if k in oracle.free_sizes}
-    case = {
-        "entry": oracle.id,
-        "implementation": oracle.by,
-        "inputs": inputs | {k: v for k, v in fixed.items() if k not in free},
-        "sizes": free,
-        "outputs": outputs,
-        "cotangents": cotangents,
-        "vjp": vjp,
-        "tangents": tangents,
-        "jvp": list(jvp),
-        "rtol": oracle.rtol,
-        "atol": oracle.atol,
-        "batched": bool(batched),
-    }
+    case |= {"cotangents": cotangents, "vjp": vjp, "tangents": tangents, "jvp": list(jvp)} | last
     return case if batched else case | second_part(jax, function, real, outputs)
 
 
@@ -206,16 +206,31 @@ def plain(value: Any) -> Any:
     return array.tolist()
 
 
-def document() -> str:
-    """The file's text: one line a case, so that a change of one shows as one."""
-    oracles = importlib.import_module("entries").ORACLES
+def lines_of(oracle: Oracle) -> list[str]:
+    """The cases of an equation as they are written: one line a case, so that a change of one shows as one."""
+    return [json.dumps(plain(case), allow_nan=False) for case in cases_of(oracle)]
+
+
+def document(wanted: Collection[str]) -> str:
+    """The file's text, with new cases of the wanted equations (all of them if none is wanted)."""
+    entries = importlib.import_module("entries")
     jax = importlib.import_module("jax")
-    cases = []
-    for oracle in oracles:
-        cases += [json.dumps(plain(case), allow_nan=False) for case in cases_of(oracle)]
+    if unknown := set(wanted) - {oracle.id for oracle in entries.ORACLES}:
+        sys.exit(f"no oracle is called {', '.join(sorted(unknown))}")
+    kept: dict[str, list[str]] = {}
+    if wanted:
+        for case in json.loads(PATH.read_text(encoding="utf-8"))["cases"]:
+            kept.setdefault(case["entry"], []).append(json.dumps(case))
+    lines = []
+    for oracle in entries.ORACLES:
+        known = kept.get(oracle.id, []) if wanted and oracle.id not in wanted else None
+        lines += lines_of(oracle) if known is None else known
         jax.clear_caches()  # compiled code of finished cases takes gigabytes otherwise
     made_by = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
-    return f'{{"versions": {json.dumps(made_by)},\n"cases": [\n' + ",\n".join(cases) + "\n]}\n"
+    reasons = json.dumps(entries.UNCOMPARED, indent=0)
+    return (
+        f'{{"versions": {json.dumps(made_by)},\n"uncompared": {reasons},\n"cases": [\n' + ",\n".join(lines) + "\n]}\n"
+    )
 
 
 def same(first: Any, second: Any) -> bool:
@@ -231,12 +246,13 @@ def same(first: Any, second: Any) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make the oracle values of the tests.")
+    parser.add_argument("id", nargs="*", help="make these anew and keep the others (default: all)")
     parser.add_argument("--check", action="store_true", help="compare with the committed file instead of writing it")
     arguments = parser.parse_args()
-    text = document()
+    text = document(arguments.id)
     if arguments.check:
-        committed = json.loads(PATH.read_text(encoding="utf-8"))
-        if not same(json.loads(text)["cases"], committed["cases"]):
+        made, committed = json.loads(text), json.loads(PATH.read_text(encoding="utf-8"))
+        if not all(same(made[part], committed[part]) for part in ("uncompared", "cases")):
             sys.exit(f"{PATH} differs from what the frameworks compute here")
         print(f"{PATH}: {len(committed['cases'])} cases agree")
         return

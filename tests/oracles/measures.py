@@ -1,0 +1,261 @@
+"""Oracles of products, distances, kernels, probability and metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from oracle import F, Oracle, distance, integrate, jax, jnp, metrics, on_tensors, special, stats, torch
+
+PAIR_SIZES = ({"d": 4}, {"d": 1})
+
+
+def pair(id_: str, by: str, implementation: Any, model: Any) -> Oracle:
+    """A function of two vectors."""
+    return Oracle(
+        id=id_,
+        by=by,
+        arguments={"x": ": d", "y": ": d"},
+        sizes=PAIR_SIZES,
+        batches=(("x", "y"), ("y",)),
+        implementation=implementation,
+        model=model,
+    )
+
+
+def samples(id_: str, by: str, implementation: Any, model: Any, *sizes: int) -> Oracle:
+    """A statistic of two samples."""
+    return Oracle(
+        id=id_,
+        by=by,
+        arguments={"x": ": N", "y": ": N"},
+        sizes=tuple({"N": size} for size in sizes),
+        batches=(("x", "y"),),
+        implementation=implementation,
+        model=model,
+        rtol=1e-8,
+    )
+
+
+def kernel(id_: str, by: str, more: dict[str, str], implementation: Any, model: Any, *integers: Any) -> Oracle:
+    return Oracle(
+        id=id_,
+        by=by,
+        arguments={"x": ": d", "x_prime": ": d"} | more,
+        sizes=PAIR_SIZES,
+        integers=integers or ({},),
+        batches=(("x", "x_prime"), ("x",)),
+        implementation=implementation,
+        model=model,
+    )
+
+
+def counted(id_: str, by: str, first: str, second: str, implementation: Any) -> Oracle:
+    """A share of one count in two."""
+    return Oracle(
+        id=id_,
+        by=by,
+        arguments={first: "positive:", second: "positive:"},
+        batches=((first, second),),
+        special_inputs=({first: 30.0, second: 12.0},),
+        implementation=implementation,
+        model=lambda **counts: counts[first] / (counts[first] + counts[second]),
+    )
+
+
+def centred_product(x: Any, y: Any) -> Any:
+    return jnp.mean((x - x.mean()) * (y - y.mean()))
+
+
+def correlation(x: Any, y: Any) -> Any:
+    return centred_product(x, y) / jnp.sqrt(centred_product(x, x) * centred_product(y, y))
+
+
+def js_divergence(P: Any, Q: Any) -> Any:
+    def entropy(p: Any) -> Any:
+        return -jnp.sum(p * jnp.log(p))
+
+    return entropy((P + Q) / 2) - entropy(P) / 2 - entropy(Q) / 2
+
+
+def scipy_total(mu: Any, sigma2: Any) -> Any:
+    law = stats.norm(float(mu), np.sqrt(float(sigma2)))
+    return integrate.quad(law.pdf, float(mu) - 12 * law.std(), float(mu) + 12 * law.std(), epsabs=1e-13)[0]
+
+
+def exponential_family(x: Any, theta: Any) -> Any:
+    """By the sum over the statistics, which are all ``x``."""
+    return jnp.exp(-(x**2) + (x - 1) * jnp.sum(theta**2))
+
+
+def game_value() -> Any:
+    """Of the discriminator ``sigmoid`` against the generator ``2*z - 1``, by quadrature."""
+
+    def expected(function: Any, law: Any) -> Any:
+        return integrate.quad(lambda x: function(x) * law.pdf(x), law.mean() - 12, law.mean() + 12, epsabs=1e-13)[0]
+
+    real = expected(special.log_expit, stats.norm(0.5, np.sqrt(0.8)))
+    return real + expected(lambda z: special.log_expit(1 - 2 * z), stats.norm(0, 1))
+
+
+def game_value_model() -> Any:
+    """By Gauss-Hermite quadrature."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(140)
+    weights = weights / weights.sum()
+    real = weights @ jax.nn.log_sigmoid(0.5 + np.sqrt(0.8) * nodes)
+    return real + weights @ jax.nn.log_sigmoid(1 - 2 * nodes)
+
+
+def f1_of_counts(P: Any, R: Any) -> Any:
+    """Of one hit and as many false alarms and misses as make the precision and the recall."""
+    return metrics.f1_score([1, 0, 1], [1, 1, 0], sample_weight=[1.0, 1 / P - 1, 1 / R - 1])
+
+
+ORACLES = (
+    pair("dot_product", "torch.dot", on_tensors(lambda x, y: torch.dot(x, y)), lambda x, y: jnp.sum(x * y)),
+    Oracle(
+        id="matmul",
+        by="torch.matmul",
+        arguments={"A": ": m n", "B": ": n p"},
+        sizes=({"m": 2, "n": 3, "p": 4}, {"m": 1, "n": 2, "p": 1}),
+        batches=(("A",), ("A", "B")),
+        implementation=on_tensors(lambda A, B: torch.matmul(A, B)),
+        model=lambda A, B: jnp.einsum("ik,kj->ij", A, B),
+    ),
+    pair(
+        "euclidean_distance",
+        "scipy.spatial.distance.euclidean",
+        lambda x, y: distance.euclidean(x, y),
+        lambda x, y: jnp.linalg.norm(x - y),
+    ),
+    pair(
+        "manhattan_distance",
+        "scipy.spatial.distance.cityblock",
+        lambda x, y: distance.cityblock(x, y),
+        lambda x, y: jnp.sum(jnp.abs(x - y)),
+    ),
+    pair(
+        "cosine_similarity",
+        "torch.nn.functional.cosine_similarity",
+        on_tensors(lambda x, y: F.cosine_similarity(x, y, dim=0)),
+        lambda x, y: x @ y / jnp.sqrt((x @ x) * (y @ y)),
+    ),
+    Oracle(
+        id="js_divergence",
+        by="scipy.spatial.distance.jensenshannon, squared",
+        arguments={"P": "simplex: n", "Q": "simplex: n"},
+        sizes=({"n": 4}, {"n": 2}),
+        batches=(("P", "Q"), ("Q",)),
+        implementation=lambda P, Q: distance.jensenshannon(P, Q) ** 2,
+        model=js_divergence,
+        rtol=1e-8,
+    ),
+    samples("covariance", "numpy.cov with bias", lambda x, y: np.cov(x, y, bias=True)[0, 1], centred_product, 5, 1),
+    samples(
+        "pearson_correlation", "scipy.stats.pearsonr", lambda x, y: stats.pearsonr(x, y).statistic, correlation, 5, 3
+    ),
+    Oracle(
+        id="probability_normalization_discrete",
+        by="torch.sum",
+        arguments={"P": "simplex: n"},
+        sizes=({"n": 4}, {"n": 1}),
+        batches=(("P",),),
+        implementation=on_tensors(lambda P: torch.sum(P)),
+        model=lambda P: jnp.sum(P),
+    ),
+    Oracle(
+        id="probability_normalization_continuous",
+        by="scipy.stats.norm.pdf, scipy.integrate.quad; derivatives of the constant",
+        arguments={"mu": ":", "sigma2": "positive:"},
+        batches=(("mu",),),
+        implementation=scipy_total,
+        model=lambda mu, sigma2: 1.0 + 0 * mu + 0 * sigma2,
+    ),
+    Oracle(
+        id="exponential_family",
+        by="torch.exp, torch.dot",
+        arguments={"x": ":", "theta": ": k"},
+        sizes=({"k": 3}, {"k": 1}),
+        batches=(("x",), ("x", "theta")),
+        implementation=on_tensors(
+            lambda x, theta: (
+                torch.exp(-(x**2)) * torch.exp(torch.dot(theta**2, x.expand(len(theta))) - torch.dot(theta, theta))
+            )
+        ),
+        model=exponential_family,
+    ),
+    Oracle(
+        id="gan_minimax",
+        by="scipy.special.log_expit, scipy.integrate.quad",
+        arguments={},
+        implementation=game_value,
+        model=game_value_model,
+    ),
+    kernel(
+        "polynomial_kernel",
+        "sklearn.metrics.pairwise.polynomial_kernel",
+        {"c": "positive:"},
+        lambda x, x_prime, c, p: metrics.pairwise.polynomial_kernel(x[None], x_prime[None], p, 1.0, float(c))[0, 0],
+        lambda x, x_prime, c, p: (x @ x_prime + c) ** p,
+        {"p": 1},
+        {"p": 3},
+    ),
+    kernel(
+        "rbf_kernel",
+        "sklearn.metrics.pairwise.rbf_kernel",
+        {"sigma": "positive:"},
+        lambda x, x_prime, sigma: metrics.pairwise.rbf_kernel(x[None], x_prime[None], 1 / (2 * float(sigma) ** 2))[
+            0, 0
+        ],
+        lambda x, x_prime, sigma: jnp.exp(-jnp.sum((x - x_prime) ** 2) / (2 * sigma**2)),
+    ),
+    Oracle(
+        id="svm_margin",
+        by="torch.linalg.vector_norm",
+        arguments={"w": ": d"},
+        sizes=PAIR_SIZES,
+        batches=(("w",),),
+        implementation=on_tensors(lambda w: 2 / torch.linalg.vector_norm(w)),
+        model=lambda w: 2 / jnp.sqrt(w @ w),
+    ),
+    counted(
+        "precision",
+        "sklearn.metrics.precision_score with weights",
+        "TP",
+        "FP",
+        lambda TP, FP: metrics.precision_score([1, 0], [1, 1], sample_weight=[TP, FP]),
+    ),
+    counted(
+        "recall",
+        "sklearn.metrics.recall_score with weights",
+        "TP",
+        "FN",
+        lambda TP, FN: metrics.recall_score([1, 1], [1, 0], sample_weight=[TP, FN]),
+    ),
+    Oracle(
+        id="f1_score",
+        by="sklearn.metrics.f1_score with weights",
+        arguments={"P": "unit:", "R": "unit:"},
+        batches=(("P", "R"),),
+        implementation=f1_of_counts,
+        model=lambda P, R: 2 / (1 / P + 1 / R),
+    ),
+    Oracle(
+        id="r2_score",
+        by="sklearn.metrics.r2_score",
+        arguments={"y": ": N", "yhat": ": N"},
+        sizes=({"N": 4}, {"N": 2}),
+        batches=(("y", "yhat"), ("yhat",)),
+        implementation=lambda y, yhat: metrics.r2_score(y, yhat),
+        model=lambda y, yhat: 1 - jnp.mean((y - yhat) ** 2) / jnp.var(y),
+    ),
+    Oracle(
+        id="perplexity",
+        by="scipy.stats.gmean",
+        arguments={"p": "unit: N"},
+        sizes=({"N": 4}, {"N": 1}),
+        batches=(("p",),),
+        implementation=lambda p: 1 / stats.gmean(p),
+        model=lambda p: jnp.exp(-jnp.mean(jnp.log(p))),
+    ),
+)
