@@ -11,6 +11,47 @@ LINEAR_SIZES = ({"N": 4, "d": 3}, {"N": 1, "d": 2})
 PENALISED = {"X": ": N d", "y": ": N", "w": ": d", "a": "positive:"}
 
 
+def torch_gan(p_data: Any, p_g: Any, D: Any) -> Any:
+    real = F.binary_cross_entropy(D, torch.ones_like(D), weight=p_data, reduction="sum")
+    return -real - F.binary_cross_entropy(D, torch.zeros_like(D), weight=p_g, reduction="sum")
+
+
+def gan(p_data: Any, p_g: Any, D: Any) -> Any:
+    return jnp.sum(p_data * jnp.log(D) + p_g * jnp.log1p(-D))
+
+
+def hinge(y: Any, w: Any, x: Any, b: Any) -> Any:
+    """Of the sample and its mirror image, since scikit-learn wants to see both classes."""
+    score = float(w @ x + b)
+    return metrics.hinge_loss([float(y), -float(y)], [score, -score])
+
+
+def class_loss(y: Any, yhat: Any) -> Any:
+    return F.nll_loss(torch.log(yhat), torch.argmax(y, -1))
+
+
+def torch_cycle() -> Any:
+    """There and back over the points of both laws, for the maps that the entry is shown with."""
+    X = torch.tensor([[1.0, 0.0, 2.0], [-1.0, 3.0, 1.0]])
+    Y = torch.tensor([[1.0, 1.0, 0.0, 2.0], [0.0, 2.0, 1.0, 1.0], [1.0, 0.0, -1.0, 3.0]])
+
+    def lifted(x: Any) -> Any:
+        return torch.cat([x, torch.linalg.vector_norm(x, dim=-1, keepdim=True) ** 2], -1)
+
+    forward = F.l1_loss(lifted(X)[:, :3], X, reduction="sum") / len(X)
+    return forward + F.l1_loss(lifted(Y[:, :3]), Y, reduction="sum") / len(Y)
+
+
+def torch_linear_cycle(x: Any, y: Any, A: Any, B: Any) -> Any:
+    forward = F.l1_loss(F.linear(F.linear(x, A), B), x, reduction="sum") / len(x)
+    return forward + F.l1_loss(F.linear(F.linear(y, B), A), y, reduction="sum") / len(y)
+
+
+def linear_cycle(x: Any, y: Any, A: Any, B: Any) -> Any:
+    forward = jnp.abs(x - x @ (B @ A).T).sum(-1).mean()
+    return forward + jnp.abs(y - y @ (A @ B).T).sum(-1).mean()
+
+
 def pair(id_: str, by: str, domain: str, implementation: Any, model: Any) -> Oracle:
     """A cost of outputs and targets."""
     return Oracle(
@@ -66,6 +107,91 @@ def distillation(z_t: Any, z_s: Any, tau: Any) -> Any:
 
 
 ORACLES = (
+    Oracle(
+        id="mean_squared_error",
+        by="torch.nn.functional.mse_loss",
+        arguments={"y": ": N", "yhat": ": N"},
+        sizes=({"N": 5}, {"N": 1}),
+        batches=(("y", "yhat"), ("yhat",)),
+        implementation=on_tensors(lambda y, yhat: F.mse_loss(yhat, y)),
+        model=lambda y, yhat: jnp.mean((y - yhat) ** 2),
+    ),
+    Oracle(
+        id="binary_cross_entropy",
+        by="torch.nn.functional.binary_cross_entropy",
+        arguments={"y": "mask: N", "yhat": "unit: N"},
+        sizes=({"N": 5}, {"N": 1}),
+        batches=(("y", "yhat"), ("yhat",)),
+        special_inputs=({"y": [0.25, 1.0, 0.6], "yhat": [0.3, 0.9, 0.05]},),
+        implementation=on_tensors(lambda y, yhat: F.binary_cross_entropy(yhat, y)),
+        model=lambda y, yhat: -jnp.mean(y * jnp.log(yhat) + (1 - y) * jnp.log1p(-yhat)),
+    ),
+    Oracle(
+        id="cross_entropy_with_logits",
+        by="torch.nn.functional.cross_entropy",
+        arguments={"x": ": C", "y": "label C:"},
+        sizes=({"C": 5}, {"C": 1}),
+        batches=(("x", "y"), ("x",), ("y",)),
+        special_inputs=({"x": [1000.0, -1000.0, 998.0], "y": 1}, {"x": [3.0, -1.0, 2.0], "y": 0}),
+        implementation=on_tensors(lambda x, y: F.cross_entropy(x, torch.as_tensor(y))),
+        model=lambda x, y: -jax.nn.log_softmax(x)[y],
+    ),
+    Oracle(
+        id="softmax_cross_entropy_gradient",
+        by="torch.nn.functional.cross_entropy",
+        arguments={"z": ": C", "y": "one_hot: C"},
+        sizes=({"C": 5}, {"C": 1}),
+        batches=(("z", "y"), ("z",)),
+        special_inputs=(
+            {"z": [0.3, -1.0, 0.8], "y": [0.5, 0.9, -0.2]},
+            {"z": [30.0, -5.0, 800.0], "y": [0.0, 1.0, 0.0]},
+        ),
+        implementation=on_tensors(lambda z, y: F.cross_entropy(z, y)),
+        model=lambda z, y: -jnp.sum(y * jax.nn.log_softmax(z)),
+    ),
+    Oracle(
+        id="gan_minimax_discrete",
+        by="torch.nn.functional.binary_cross_entropy",
+        arguments={"p_data": "simplex: n", "p_g": "simplex: n", "D": "unit: n"},
+        sizes=({"n": 4}, {"n": 1}),
+        batches=(("p_data", "p_g", "D"), ("D",)),
+        implementation=on_tensors(torch_gan),
+        model=gan,
+    ),
+    Oracle(
+        id="categorical_cross_entropy",
+        by="torch.nn.functional.nll_loss",
+        arguments={"y": "one_hot: N C", "yhat": "simplex: N C"},
+        sizes=({"N": 4, "C": 3}, {"N": 1, "C": 2}),
+        batches=(("y", "yhat"),),
+        implementation=on_tensors(class_loss),
+        model=lambda y, yhat: -jnp.mean(jnp.sum(y * jnp.log(yhat), -1)),
+    ),
+    Oracle(
+        id="hinge_loss",
+        by="sklearn.metrics.hinge_loss",
+        arguments={"y": "sign:", "w": ": d", "x": ": d", "b": ":"},
+        sizes=({"d": 4}, {"d": 1}),
+        batches=(("y", "x"), ("w",)),
+        implementation=hinge,
+        model=lambda y, w, x, b: jnp.maximum(0, 1 - y * (w @ x + b)),
+    ),
+    Oracle(
+        id="cycle_consistency_loss",
+        by="torch.nn.functional.l1_loss",
+        arguments={},
+        implementation=torch_cycle,
+        model=lambda: jnp.mean(jnp.abs(jnp.array([2.0, 5.0, 2.0]) - jnp.array([2.0, 1.0, 3.0]))),
+    ),
+    Oracle(
+        id="linear_cycle_consistency_loss",
+        by="torch.nn.functional.linear, l1_loss",
+        arguments={"x": ": N n", "y": ": M m", "A": ": m n", "B": ": n m"},
+        sizes=({"N": 3, "M": 2, "n": 2, "m": 3}, {"N": 1, "M": 1, "n": 2, "m": 1}),
+        batches=(("x", "y"),),
+        implementation=on_tensors(torch_linear_cycle),
+        model=linear_cycle,
+    ),
     pair(
         "quadratic_cost",
         "optax.l2_loss",

@@ -222,7 +222,7 @@ def document(wanted: Collection[str]) -> str:
         for case in json.loads(PATH.read_text(encoding="utf-8"))["cases"]:
             kept.setdefault(case["entry"], []).append(json.dumps(case))
     lines = []
-    for oracle in entries.ORACLES:
+    for oracle in sorted(entries.ORACLES, key=lambda oracle: oracle.id):
         known = kept.get(oracle.id, []) if wanted and oracle.id not in wanted else None
         lines += lines_of(oracle) if known is None else known
         jax.clear_caches()  # compiled code of finished cases takes gigabytes otherwise

@@ -1,11 +1,11 @@
-"""Oracles of products, distances, kernels, probability and metrics."""
+"""Oracles of distances, kernels, correlations and metrics."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from oracle import F, Oracle, distance, integrate, jax, jnp, metrics, on_tensors, special, stats, torch
+from oracle import F, Oracle, distance, jnp, metrics, on_tensors, stats, torch
 
 PAIR_SIZES = ({"d": 4}, {"d": 1})
 
@@ -71,41 +71,6 @@ def correlation(x: Any, y: Any) -> Any:
     return centred_product(x, y) / jnp.sqrt(centred_product(x, x) * centred_product(y, y))
 
 
-def js_divergence(P: Any, Q: Any) -> Any:
-    def entropy(p: Any) -> Any:
-        return -jnp.sum(p * jnp.log(p))
-
-    return entropy((P + Q) / 2) - entropy(P) / 2 - entropy(Q) / 2
-
-
-def scipy_total(mu: Any, sigma2: Any) -> Any:
-    law = stats.norm(float(mu), np.sqrt(float(sigma2)))
-    return integrate.quad(law.pdf, float(mu) - 12 * law.std(), float(mu) + 12 * law.std(), epsabs=1e-13)[0]
-
-
-def exponential_family(x: Any, theta: Any) -> Any:
-    """By the sum over the statistics, which are all ``x``."""
-    return jnp.exp(-(x**2) + (x - 1) * jnp.sum(theta**2))
-
-
-def game_value() -> Any:
-    """Of the discriminator ``sigmoid`` against the generator ``2*z - 1``, by quadrature."""
-
-    def expected(function: Any, law: Any) -> Any:
-        return integrate.quad(lambda x: function(x) * law.pdf(x), law.mean() - 12, law.mean() + 12, epsabs=1e-13)[0]
-
-    real = expected(special.log_expit, stats.norm(0.5, np.sqrt(0.8)))
-    return real + expected(lambda z: special.log_expit(1 - 2 * z), stats.norm(0, 1))
-
-
-def game_value_model() -> Any:
-    """By Gauss-Hermite quadrature."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(140)
-    weights = weights / weights.sum()
-    real = weights @ jax.nn.log_sigmoid(0.5 + np.sqrt(0.8) * nodes)
-    return real + weights @ jax.nn.log_sigmoid(1 - 2 * nodes)
-
-
 def f1_of_counts(P: Any, R: Any) -> Any:
     """Of one hit and as many false alarms and misses as make the precision and the recall."""
     return metrics.f1_score([1, 0, 1], [1, 1, 0], sample_weight=[1.0, 1 / P - 1, 1 / R - 1])
@@ -113,15 +78,6 @@ def f1_of_counts(P: Any, R: Any) -> Any:
 
 ORACLES = (
     pair("dot_product", "torch.dot", on_tensors(lambda x, y: torch.dot(x, y)), lambda x, y: jnp.sum(x * y)),
-    Oracle(
-        id="matmul",
-        by="torch.matmul",
-        arguments={"A": ": m n", "B": ": n p"},
-        sizes=({"m": 2, "n": 3, "p": 4}, {"m": 1, "n": 2, "p": 1}),
-        batches=(("A",), ("A", "B")),
-        implementation=on_tensors(lambda A, B: torch.matmul(A, B)),
-        model=lambda A, B: jnp.einsum("ik,kj->ij", A, B),
-    ),
     pair(
         "euclidean_distance",
         "scipy.spatial.distance.euclidean",
@@ -140,56 +96,9 @@ ORACLES = (
         on_tensors(lambda x, y: F.cosine_similarity(x, y, dim=0)),
         lambda x, y: x @ y / jnp.sqrt((x @ x) * (y @ y)),
     ),
-    Oracle(
-        id="js_divergence",
-        by="scipy.spatial.distance.jensenshannon, squared",
-        arguments={"P": "simplex: n", "Q": "simplex: n"},
-        sizes=({"n": 4}, {"n": 2}),
-        batches=(("P", "Q"), ("Q",)),
-        implementation=lambda P, Q: distance.jensenshannon(P, Q) ** 2,
-        model=js_divergence,
-        rtol=1e-8,
-    ),
     samples("covariance", "numpy.cov with bias", lambda x, y: np.cov(x, y, bias=True)[0, 1], centred_product, 5, 1),
     samples(
         "pearson_correlation", "scipy.stats.pearsonr", lambda x, y: stats.pearsonr(x, y).statistic, correlation, 5, 3
-    ),
-    Oracle(
-        id="probability_normalization_discrete",
-        by="torch.sum",
-        arguments={"P": "simplex: n"},
-        sizes=({"n": 4}, {"n": 1}),
-        batches=(("P",),),
-        implementation=on_tensors(lambda P: torch.sum(P)),
-        model=lambda P: jnp.sum(P),
-    ),
-    Oracle(
-        id="probability_normalization_continuous",
-        by="scipy.stats.norm.pdf, scipy.integrate.quad; derivatives of the constant",
-        arguments={"mu": ":", "sigma2": "positive:"},
-        batches=(("mu",),),
-        implementation=scipy_total,
-        model=lambda mu, sigma2: 1.0 + 0 * mu + 0 * sigma2,
-    ),
-    Oracle(
-        id="exponential_family",
-        by="torch.exp, torch.dot",
-        arguments={"x": ":", "theta": ": k"},
-        sizes=({"k": 3}, {"k": 1}),
-        batches=(("x",), ("x", "theta")),
-        implementation=on_tensors(
-            lambda x, theta: (
-                torch.exp(-(x**2)) * torch.exp(torch.dot(theta**2, x.expand(len(theta))) - torch.dot(theta, theta))
-            )
-        ),
-        model=exponential_family,
-    ),
-    Oracle(
-        id="gan_minimax",
-        by="scipy.special.log_expit, scipy.integrate.quad",
-        arguments={},
-        implementation=game_value,
-        model=game_value_model,
     ),
     kernel(
         "polynomial_kernel",

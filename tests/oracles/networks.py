@@ -12,6 +12,14 @@ NEURON = {"w": ": d", "x": ": d", "b": ":"}
 NEURON_SIZES = ({"d": 4}, {"d": 1})
 
 
+def leaky(z: Any, alpha: Any) -> Any:
+    return jnp.where(z >= 0, z, alpha * z)
+
+
+def elu(z: Any, alpha: Any) -> Any:
+    return jnp.where(z >= 0, z, alpha * jnp.expm1(jnp.where(z >= 0, 0.0, z)))
+
+
 def torch_selu(z: Any, lambda_: Any, alpha: Any) -> Any:
     """PyTorch's function where the constants are the published ones, else its ELU."""
     if float(lambda_) == SELU["lambda_"] and float(alpha) == SELU["alpha"]:
@@ -67,6 +75,78 @@ def network(x: Any, W: Any, b: Any) -> Any:
 
 
 ORACLES = (
+    elementwise("sigmoid", "torch.sigmoid", torch.sigmoid, jax.nn.sigmoid, [-800.0, -40.0, 0.0, 40.0, 800.0]),
+    elementwise("relu", "torch.relu", torch.relu, jax.nn.relu, [-2.0, 0.0, 3.0]),
+    elementwise(
+        "softplus", "torch.logaddexp", lambda z: torch.logaddexp(z, z * 0), jax.nn.softplus, [-800.0, 0.0, 800.0]
+    ),
+    *(
+        Oracle(
+            id=name,
+            by="torch.nn.functional.softmax",
+            arguments={"z": ": C"},
+            sizes=({"C": 5}, {"C": 1}),
+            batches=(("z",),),
+            special_inputs=({"z": [1000.0, 1001.0, -1000.0, 999.5]},),
+            implementation=on_tensors(lambda z: F.softmax(z, -1)),
+            model=lambda z: jax.nn.softmax(z),
+        )
+        for name in ("softmax", "softmax_jacobian")
+    ),
+    Oracle(
+        id="linear",
+        by="torch.nn.functional.linear",
+        arguments={"x": ": n", "W": ": m n", "b": ": m"},
+        sizes=({"n": 4, "m": 3}, {"n": 1, "m": 2}, {"n": 3, "m": 1}),
+        batches=(("x",), ("x", "W", "b"), ("W",)),
+        implementation=on_tensors(lambda x, W, b: F.linear(x, W, b)),
+        model=lambda x, W, b: W @ x + b,
+    ),
+    Oracle(
+        id="chain_rule",
+        by="torch.sin, torch.exp",
+        arguments={"x": ":"},
+        batches=(("x",),),
+        implementation=on_tensors(lambda x: torch.sin(torch.exp(x))),
+        model=lambda x: jnp.sin(jnp.exp(x)),
+    ),
+    elementwise("tanh", "torch.tanh", torch.tanh, jnp.tanh, [-800.0, -20.0, -1e-9, 0.0, 800.0]),
+    Oracle(
+        id="leaky_relu",
+        by="torch.nn.functional.leaky_relu",
+        arguments={"z": ":", "alpha": "unit:"},
+        batches=(("z",), ("z", "alpha")),
+        special_inputs=({"z": [-2.0, 3.0], "alpha": [0.01, 0.01]},),
+        implementation=on_tensors(lambda z, alpha: F.leaky_relu(z, float(alpha))),
+        model=leaky,
+    ),
+    Oracle(
+        id="elu",
+        by="torch.nn.functional.elu",
+        arguments={"z": ":", "alpha": "positive:"},
+        batches=(("z",), ("z", "alpha")),
+        special_inputs=({"z": [-800.0, -1e-9, 800.0], "alpha": [1.0, 1.5, 0.5]},),
+        implementation=on_tensors(lambda z, alpha: F.elu(z, float(alpha))),
+        model=elu,
+    ),
+    Oracle(
+        id="backprop_weight_gradient",
+        by="torch.nn.functional.linear",
+        arguments={"W": ": m n", "a_prev": ": n", "b": ": m", "delta": ": m"},
+        sizes=({"m": 3, "n": 4}, {"m": 1, "n": 2}),
+        batches=(("a_prev", "delta"),),
+        implementation=on_tensors(lambda W, a_prev, b, delta: F.linear(a_prev, W, b)),
+        model=lambda W, a_prev, b, delta: W @ a_prev + b + 0 * delta,
+    ),
+    Oracle(
+        id="backprop_delta",
+        by="torch.nn.functional.linear",
+        arguments={"z": ": m", "W_next": ": k m", "b_next": ": k", "delta_next": ": k"},
+        sizes=({"m": 3, "k": 4}, {"m": 1, "k": 2}),
+        batches=(("z", "delta_next"),),
+        implementation=on_tensors(lambda z, W_next, b_next, delta_next: F.linear(torch.tanh(z), W_next, b_next)),
+        model=lambda z, W_next, b_next, delta_next: W_next @ jnp.tanh(z) + b_next + 0 * delta_next,
+    ),
     Oracle(
         id="binary_step",
         by="numpy.heaviside",

@@ -1,14 +1,79 @@
-"""Oracles of optimisers, learning rates and what is measured while a network is trained."""
+"""Oracles of optimisers, learning rates and statistics of batches."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from core import torch_nesterov
 from oracle import F, Oracle, jax, jnp, on_tensors, optax, torch
 
 RATES = {"eta": "positive:", "eps": "positive:"}
+
+
+def torch_adam(theta: Any, m: Any, v: Any, g: Any, t: int, **rates: float) -> Any:
+    parameter = torch.nn.Parameter(theta.clone())
+    betas = (float(rates["beta_1"]), float(rates["beta_2"]))
+    adam = torch.optim.Adam([parameter], lr=float(rates["eta"]), betas=betas, eps=float(rates["eps"]), foreach=False)
+    adam.state[parameter] = {"step": torch.tensor(float(t - 1)), "exp_avg": m.clone(), "exp_avg_sq": v.clone()}
+    parameter.grad = g
+    adam.step()
+    state = adam.state[parameter]
+    return parameter.detach(), state["exp_avg"], state["exp_avg_sq"]
+
+
+def adam(theta: Any, m: Any, v: Any, g: Any, t: int, beta_1: Any, beta_2: Any, eta: Any, eps: Any) -> Any:
+    m = beta_1 * m + (1 - beta_1) * g
+    v = beta_2 * v + (1 - beta_2) * g**2
+    step = m / (1 - beta_1**t) / (jnp.sqrt(v / (1 - beta_2**t)) + eps)
+    return theta - eta * step, m, v
+
+
+def torch_sgd(theta: Any, g: Any, eta: Any, v: Any = None, gamma: Any = 0.0, dampening: Any = 0.0) -> Any:
+    """PyTorch keeps ``v/eta``, which must be given and is given back so."""
+    parameter = torch.nn.Parameter(theta.clone())
+    sgd = torch.optim.SGD([parameter], lr=float(eta), momentum=float(gamma), dampening=float(dampening), foreach=False)
+    if v is not None:
+        sgd.state[parameter] = {"momentum_buffer": v.clone()}
+    parameter.grad = g
+    sgd.step()
+    return parameter.detach() if v is None else (parameter.detach(), sgd.state[parameter]["momentum_buffer"])
+
+
+def torch_momentum(theta: Any, v: Any, g: Any, gamma: Any, eta: Any) -> Any:
+    theta, kept = torch_sgd(theta, g, eta, v / eta, gamma)
+    return theta, kept * eta
+
+
+def torch_adadelta(theta: Any, E: Any, D: Any, g: Any, gamma: Any, eps: Any) -> Any:
+    parameter = torch.nn.Parameter(theta.clone())
+    adadelta = torch.optim.Adadelta([parameter], lr=1.0, rho=float(gamma), eps=float(eps), foreach=False)
+    adadelta.state[parameter] = {"step": torch.tensor(3.0), "square_avg": E.clone(), "acc_delta": D.clone()}
+    parameter.grad = g
+    adadelta.step()
+    state = adadelta.state[parameter]
+    return parameter.detach(), state["square_avg"], state["acc_delta"]
+
+
+def adadelta(theta: Any, E: Any, D: Any, g: Any, gamma: Any, eps: Any) -> Any:
+    E = gamma * E + (1 - gamma) * g**2
+    step = jnp.sqrt(D + eps) / jnp.sqrt(E + eps) * g
+    return theta - step, E, gamma * D + (1 - gamma) * step**2
+
+
+def torch_nesterov(theta: Any, v: Any, gamma: Any, eta: Any) -> Any:
+    """PyTorch keeps the point that is looked at, and ``v/eta``."""
+    looked_at = torch.nn.Parameter(theta - gamma * v)
+    sgd = torch.optim.SGD([looked_at], lr=float(eta), momentum=float(gamma), nesterov=True, foreach=False)
+    sgd.state[looked_at] = {"momentum_buffer": v / eta}
+    (looked_at**4).sum().backward()
+    sgd.step()
+    v = sgd.state[looked_at]["momentum_buffer"] * eta
+    return looked_at.detach() + gamma * v, v
+
+
+def nesterov(theta: Any, v: Any, gamma: Any, eta: Any) -> Any:
+    v = gamma * v + eta * jax.grad(lambda t: jnp.sum(t**4))(theta - gamma * v)
+    return theta - v, v
 
 
 def optax_step(transformation: Any, state: Any, theta: Any, g: Any, eta: Any) -> Any:
@@ -64,6 +129,73 @@ def torch_step_decay(eta_0: Any, gamma: Any, t: int, k: int) -> Any:
 
 
 ORACLES = (
+    Oracle(
+        id="adam",
+        by="torch.optim.Adam",
+        arguments=dict.fromkeys(("theta", "m"), ": P")
+        | {
+            "v": "positive: P",
+            "g": ": P",
+            "beta_1": "unit:",
+            "beta_2": "unit:",
+            "eta": "positive:",
+            "eps": "positive:",
+        },
+        sizes=({"P": 4}, {"P": 1}),
+        integers=({"t": 1}, {"t": 2}, {"t": 100}),
+        batches=(("theta", "m", "v", "g"), ("theta",)),
+        implementation=on_tensors(torch_adam),
+        model=adam,
+    ),
+    Oracle(
+        id="gradient_descent",
+        by="torch.optim.SGD",
+        arguments={"theta": ": P", "g": ": P", "eta": "positive:"},
+        sizes=({"P": 4}, {"P": 1}),
+        batches=(("theta", "g"), ("g",)),
+        implementation=on_tensors(torch_sgd),
+        model=lambda theta, g, eta: theta - eta * g,
+    ),
+    Oracle(
+        id="momentum",
+        by="torch.optim.SGD",
+        arguments={"theta": ": P", "v": ": P", "g": ": P", "gamma": "unit:", "eta": "positive:"},
+        sizes=({"P": 4}, {"P": 1}),
+        batches=(("theta", "v", "g"),),
+        implementation=on_tensors(torch_momentum),
+        model=lambda theta, v, g, gamma, eta: (theta - gamma * v - eta * g, gamma * v + eta * g),
+    ),
+    Oracle(
+        id="momentum_ema",
+        by="torch.optim.SGD with dampening beta",
+        arguments={"theta": ": P", "v": ": P", "g": ": P", "beta": "unit:", "eta": "positive:"},
+        sizes=({"P": 4}, {"P": 1}),
+        batches=(("theta", "v", "g"),),
+        implementation=on_tensors(lambda theta, v, g, beta, eta: torch_sgd(theta, g, eta, v, beta, beta)),
+        model=lambda theta, v, g, beta, eta: (
+            theta - eta * (beta * v + (1 - beta) * g),
+            beta * v + (1 - beta) * g,
+        ),
+    ),
+    Oracle(
+        id="adadelta",
+        by="torch.optim.Adadelta",
+        arguments={"theta": ": P", "E": "positive: P", "D": "positive: P", "g": ": P"}
+        | {"gamma": "unit:", "eps": "positive:"},
+        sizes=({"P": 4}, {"P": 1}),
+        batches=(("theta", "E", "D", "g"),),
+        implementation=on_tensors(torch_adadelta),
+        model=adadelta,
+    ),
+    Oracle(
+        id="nesterov_momentum",
+        by="torch.optim.SGD with nesterov",
+        arguments={"theta": ": P", "v": ": P", "gamma": "unit:", "eta": "positive:"},
+        sizes=({"P": 3}, {"P": 1}),
+        batches=(("theta", "v"),),
+        implementation=on_tensors(torch_nesterov),
+        model=nesterov,
+    ),
     Oracle(
         id="sgd",
         by="torch.optim.SGD, differentiated by PyTorch",
@@ -142,14 +274,5 @@ ORACLES = (
         special_inputs=({"x": [1e6 + 1.0, 1e6 + 2.0, 1e6 + 4.0]},),
         implementation=on_tensors(lambda x: torch.var(x, correction=0)),
         model=lambda x: jnp.var(x),
-    ),
-    Oracle(
-        id="bellman_optimality_q",
-        by="torch.amax, torch.tensordot",
-        arguments={"Q": ": S A", "R": ": S A", "p": "simplex: S A S", "gamma": "unit:"},
-        sizes=({"S": 3, "A": 2}, {"S": 1, "A": 3}),
-        batches=(("R",), ("Q", "R", "p")),
-        implementation=on_tensors(lambda Q, R, p, gamma: R + gamma * torch.tensordot(p, Q.amax(-1), 1)),
-        model=lambda Q, R, p, gamma: R + gamma * p @ jnp.max(Q, -1),
     ),
 )
