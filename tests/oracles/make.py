@@ -8,7 +8,7 @@ Run from the root of the repository, in an environment of its own (the packages 
     oracle-env/bin/python tests/oracles/make.py elu selu   # makes these alone anew
     oracle-env/bin/python tests/oracles/make.py --check    # compares with the committed file, writes nothing
 
-Outputs come from a framework's own function (PyTorch, SciPy, scikit-learn), derivatives from JAX in
+Outputs come from a framework's own function (PyTorch, optax, SciPy, scikit-learn), derivatives from JAX in
 float64; the script stops if the two disagree on the outputs, or JAX's forward and reverse modes on the derivatives.
 Derivatives are ambient: no constraint is used. The versions that made a file are stored in it, under ``versions``.
 """
