@@ -35,12 +35,14 @@ def sum_of(terms: Sequence[tuple[bool, tree.Node]]) -> tree.Node:
 
 
 def in_chains(condition: tree.Logic) -> list[list[tree.Node]]:
-    """The operands; ``a <= b and b < c`` together, to be shown as ``a <= b < c``."""
+    """The operands; ``a <= b and b < c`` together, as ``b >= a and b < c`` too, to be shown as ``a <= b < c``."""
     chains: list[list[tree.Node]] = []
     for operand in condition.operands:
         before = chains[-1][-1] if chains and condition.operator == "and" else None
         if _goes_up(before) and _goes_up(operand) and before.right == operand.left:
             chains[-1].append(operand)
+        elif _goes_down(before) and _goes_up(operand) and before.left == operand.left:
+            chains[-1] = [tree.Comparison(before.operator.replace(">", "<"), before.right, before.left), operand]
         else:
             chains.append([operand])
     return chains
@@ -48,6 +50,10 @@ def in_chains(condition: tree.Logic) -> list[list[tree.Node]]:
 
 def _goes_up(node: tree.Node | None) -> TypeGuard[tree.Comparison]:
     return isinstance(node, tree.Comparison) and node.operator in ("<", "<=")
+
+
+def _goes_down(node: tree.Node | None) -> TypeGuard[tree.Comparison]:
+    return isinstance(node, tree.Comparison) and node.operator in (">", ">=")
 
 
 def negated(node: tree.Node) -> tree.Node:
