@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kb import tree
-from kb.index.affine import format_poly
 from kb.model import Entry
 from kb.parser import parse_expression, parse_statement
 from kb.printing.binders import counts_from_one
 from kb.printing.functions import declared_signatures, with_functions
 from kb.printing.glyphs import Context, split_name
-from kb.printing.notation import Calls, in_time, names_for, new_states, timeline, with_ranges
+from kb.printing.notation import Calls, in_time, names_for, new_states, timeline, with_ranges, with_shapes
 from kb.printing.ranks import rank
 from kb.printing.trees import by_incoming, mapped, renamed
 from kb.printing.written import written_out
@@ -58,10 +57,9 @@ def context_of(entry: Entry, entries: Mapping[str, Entry], program: Program | No
         context = replace(context, times=times)
     if program is None:
         return context
-    shapes = {name: tuple(map(format_poly, tensor.shape)) for name, tensor in program.tensors.items()}
     claims = [parse_statement(claim.text) for claim in entry.claims]
     one_based = counts_from_one([*statements(entry), *claims])
-    sized = replace(context, shapes=shapes, limits=True, one_based=one_based)
+    sized = with_shapes(replace(context, limits=True, one_based=one_based), entry, program)
     return with_ranges(sized, names_for(entry, program))
 
 

@@ -227,7 +227,7 @@ def test_inner_steps_of_which_cotangents_speak_are_defined() -> None:
 
 def test_what_changes_one_element_leaves_the_others() -> None:
     assert lines("q_learning", "partial", "Q")[1] == (
-        "∂Q⁺[i,j]/∂Q[k,b] = α·δ[i,s]·δ[j,a]·(γ·δ[k,s']·[b = argmax_c Q[s',c]] − δ[k,s]·δ[b,a]) + δ[i,k]·δ[j,b]"
+        "∂Q⁺[i,j]/∂Q[k,b] = α·δ[i,s]·δ[j,a]·(γ·δ[k,s′]·[b = argmax_c Q[s′,c]] − δ[k,s]·δ[b,a]) + δ[i,k]·δ[j,b]"
     )
     backward = kb.parse("s = x[k]**2; y[i] = s if i == k else x[i]", "x[n] k:label[n]").vjp(["x"])
     assert "≠" not in backward.text()
@@ -252,4 +252,4 @@ def test_elements_of_a_chain_follow_each_other() -> None:
 
 
 def test_a_range_that_a_condition_shows_is_not_said_again() -> None:
-    assert "h̄[u,i] = Σ_{v: A[v,u]=1} h̄_new[v,i] / Σ_{j: A[v,j]=1} 1" in shown("gnn_aggregation", "vjp", "h").text()
+    assert "h̄ᵤᵢ = Σ_{v: Aᵥᵤ=1} h̄ᵥᵢ′ / Σ_{j: Aᵥⱼ=1} 1" in shown("gnn_aggregation", "vjp", "h").text()

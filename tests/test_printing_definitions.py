@@ -166,6 +166,20 @@ def test_sums_stand_last_and_the_root_of_a_mean_keeps_its_name(tmp_path: Path) -
     assert "x_i - g(x)_i + " in error.derivative("x").latex()
 
 
+def test_differences_that_are_multiplied_are_not_turned_round(tmp_path: Path) -> None:
+    symbols = {"x": {"shape": ["n"]}, "y": {"shape": ["n"]}, "r": {"role": "output"}}
+    define = "r = sqrt(sum((x[i] - y[i])**2, i))"
+    shown = equation(tmp_path, "some", some={"symbols": symbols, "define": define}).hessian("x").latex()
+    assert r"\delta_{ij} - \frac{(x_i - y_i)(x_j - y_j)}{r^2}" in shown
+
+
+def test_sizes_that_only_an_instance_gives_keep_their_names(tmp_path: Path) -> None:
+    inner = {"kind": "function", "arguments": ["x[n]"], "shape": ["m"], "instance": "concat(x, x)"}
+    symbols = {"x": {"shape": ["n"]}, "f": inner, "y": {"role": "output"}}
+    entry = {"symbols": symbols, "define": ["u = f(x)", "y = sum(u[j]**2, j)"]}
+    assert r"\sum_{j=1}^m u_j^2" in equation(tmp_path, "some", some=entry).latex()
+
+
 def test_a_recurrence_starts_where_its_definition_does(tmp_path: Path) -> None:
     symbols = {"x": {"shape": ["T"]}, "w": {}, "h": {"shape": ["T"], "role": "output"}}
     define = ["h[-1] = 1", "a[t] = w*h[t-1] + x[t]", "h[t] = tanh(a[t])"]

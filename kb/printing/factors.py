@@ -102,8 +102,8 @@ def softmax_form(expr: Fn) -> tuple[list[Expr], list[Expr]] | None:
 
 
 def positive_sum(found: Factors) -> Factors:
-    """``-2*(y - p)`` as ``2*(p - y)``: a minus goes into a sum that has one of its own."""
-    if found.number >= 0:
+    """``-2*(y - p)`` as ``2*(p - y)``: a minus goes into a sum that has one of its own, if that is the only one."""
+    if found.number >= 0 or sum(isinstance(f, Add) and _turned(f) is not None for f in found.above) > 1:
         return found
     for at, factor in enumerate(found.above):
         turned = _turned(factor)

@@ -18,7 +18,8 @@ class Context:
     ``"n - k + 1"``), ``times`` the offset of a name from ``time_index`` (0 prints x_t, -1 prints
     x_{t-1}), and ``signatures``, per entry or function, the axes of its arguments and of its result.
     ``limits`` says that sums show where they begin and end, ``one_based`` that they count from 1
-    where that is the same, ``brackets`` that indices stand in brackets in Unicode too.
+    where that is the same, ``brackets`` that indices stand in brackets in Unicode too. ``open_sizes``
+    are those that an instance gives, ``2*n``, by the names under which they are left open, ``m``.
     """
 
     ranks: Mapping[str, int] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class Context:
     ranges: Mapping[str, str] = field(default_factory=dict)
     times: Mapping[str, int] = field(default_factory=dict)
     signatures: Mapping[str, tuple[tuple[int, ...], int]] = field(default_factory=dict)
+    open_sizes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,12 +95,11 @@ def turn_notation(
     if len(axes) > 2 or not axes:
         return None
     scope = names.bind_free(expr).bind(free)
-    bound = expr.indices[0] if isinstance(expr, Bind) and expr.op == "sum" and turn is None else None
-    if isinstance(expr, Bind) and bound is not None and len(expr.indices) == 1 and not expr.conditions:
-        if not any(r.index and _is_shifted(r.index[0], bound) for r in reads(expr.body)):
-            return None
-        inner = turn_notation(expr.body, bound, (bound, *free), program, scope)
-        return tree.Call("sum", (inner, tree.Name(scope.bind([bound]).given[bound]))) if inner is not None else None
+    if turn is None and isinstance(expr, Bind) and expr.op == "sum" and len(expr.indices) == 1 and not expr.conditions:
+        bound = expr.indices[0]
+        if any(r.index and _is_shifted(r.index[0], bound) for r in reads(expr.body)):
+            inner = turn_notation(expr.body, bound, (bound, *free), program, scope)
+            return tree.Call("sum", (inner, tree.Name(scope.bind([bound]).given[bound]))) if inner is not None else None
     try:
         return _Matrix(program, scope, frozenset([turn] if turn is not None else ()), turns=True).array(expr, axes)
     except NoMatrixForm:

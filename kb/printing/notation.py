@@ -13,7 +13,7 @@ from kb import tree
 from kb.glyphs import split_notation
 from kb.index.affine import Poly, format_poly
 from kb.index.nodes import Bind, Fn, Pick, Read, reads, walk
-from kb.index.program import AnyStep, ArrayStep, Program, Step
+from kb.index.program import AnyStep, ArrayInstance, ArrayStep, Program, Step
 from kb.model import Entry
 from kb.parser import parse_statement
 from kb.printing.functions import signatures_of, with_functions
@@ -126,15 +126,17 @@ def context_for(entry: Entry, program: Program, programs: Programs | None = None
         if symbol.kind == "function":
             kinds |= {symbol.name + "_prime" * n: "function" for n in (1, 2)}
     timed = timeline(entry)
+    opened = open_sizes(entry, program)
     known = Context(
         ranks,
         _glyphs(entry, program),
         kinds,
         signatures=_signatures(entry, programs),
         calls=Calls(entry, programs.entries) if programs is not None else {},
-        shapes={name: tuple(map(format_poly, tensor.shape)) for name, tensor in program.tensors.items()},
+        shapes=_shapes(program, opened),
         time_index=timed,
         times=_times(entry, program) if timed else {},
+        open_sizes=opened,
     )
     return with_functions(known, signatures_of(program))
 
@@ -245,7 +247,36 @@ def _signatures(entry: Entry, programs: Programs | None) -> Mapping[str, tuple[t
 
 def with_ranges(context: Context, names: Names) -> Context:
     """The context with the range of every index letter that runs over one range only."""
-    return replace(context, ranges={name: min(sizes) for name, sizes in names.ranges.items() if len(sizes) == 1})
+    found = {name: min(sizes) for name, sizes in names.ranges.items() if len(sizes) == 1}
+    return replace(context, ranges={name: context.open_sizes.get(size, size) for name, size in found.items()})
+
+
+def _shapes(program: Program, opened: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """The sizes of all names, the open ones by their names."""
+    shown = {name: tuple(map(format_poly, tensor.shape)) for name, tensor in program.tensors.items()}
+    return {name: tuple(opened.get(size, size) for size in sizes) for name, sizes in shown.items()}
+
+
+def with_shapes(context: Context, entry: Entry, program: Program) -> Context:
+    """The context with the sizes of all names."""
+    opened = open_sizes(entry, program)
+    return replace(context, shapes=_shapes(program, opened), open_sizes=opened)
+
+
+def open_sizes(entry: Entry, program: Program) -> dict[str, str]:
+    """The sizes of what abstract functions give, where the entry leaves them open and only an instance knows them."""
+    found: dict[str, str] = {}
+    for symbol in entry.symbols:
+        instance = program.instances.get(symbol.name)
+        if symbol.kind != "function" or not isinstance(instance, ArrayInstance):
+            continue
+        known = {name: Poly.of(size) for name, size in instance.sizes.items()}
+        shape = instance.program.shape(instance.held)
+        for name, size in zip(symbol.shape, shape, strict=True):
+            if name.isidentifier() and name not in program.dimensions:
+                found[format_poly(size.replace(known))] = name
+    declared = {size for symbol in entry.symbols for size in symbol.shape}
+    return {size: name for size, name in found.items() if size not in declared}
 
 
 def authored(entry: Entry, program: Program, entries: Mapping[str, Entry]) -> dict[str, list[tree.Step]]:
