@@ -88,7 +88,8 @@ class Point:
     def by_partials(self, name: str) -> mpmath.mpf:
         total = mpmath.mpf(0)
         sloping, _ = with_slopes(self.program, name)
-        known = Evaluation(with_companions(sloping), self.values, self.sizes).run()
+        known = Evaluation(with_companions(self.program), self.values, self.sizes).run()
+        known |= Evaluation(sloping, self.values, self.sizes).run()
         for public, held in self.program.returns:
             for part in partial(self.program, held, name, strict=False):
                 evaluation = Evaluation(self.program, known, self.sizes)

@@ -219,4 +219,4 @@ def test_a_recurrence_that_overwrites_its_start_is_refused_with_the_remedy(defin
 
 def test_derivations_read_rows_from_which_a_recurrence_starts() -> None:
     text = catalogue()["state_space_scan"].derivation("u", points=1).text()
-    assert "∂h[t,i]/∂u[v,j] = Σ_k A[i,k]·∂h[t−1, k]/∂u[v,j] + δ[t,v]·B[i,j]" in text
+    assert "∂h[t,i]/∂u[v,j] = δ[t,v]·B[i,j] + Σ_k A[i,k]·∂h[t−1, k]/∂u[v,j]" in text
