@@ -58,10 +58,12 @@ $(VENV)/.stamp-venv:
 	@sh tools/new_venv.sh "$(PYTHON)" $(VENV)
 	@touch $@
 
-# Without build isolation nothing unpinned is fetched; -e leaves the source where it is.
+# Without build isolation nothing unpinned is fetched; -e leaves the source where it is. Where Python must not write
+# bytecode (PYTHONDONTWRITEBYTECODE, as in many containers) every start would compile the source again.
 $(VENV)/.stamp-run: $(VENV)/.stamp-venv pyproject.toml requirements/run.txt
 	$(VENV)/bin/python $(PIP) -r requirements/run.txt
 	$(VENV)/bin/python $(PIP) --no-deps --no-build-isolation -e .
+	$(VENV)/bin/python -m compileall -q kb generators
 	@touch $@
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp-run requirements/dev.txt

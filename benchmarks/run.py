@@ -9,6 +9,7 @@ baseline that works through blocks of rows; they have no target.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import subprocess
@@ -59,14 +60,14 @@ print(json.dumps({"times": times, "failures": failures}))
 """
 
 
-# What is done with the first so many entries, all of it anew.
+# What is done with some entries from all over the catalogue, all of it anew: every so many-th, from one on.
 _FIRST = """
 import sys, time
 import kb
 from kb.programs import Programs
 from kb.validation import semantic_faults
 catalogue = kb.load_catalogue()
-ids = list(catalogue)[:int(sys.argv[1])]
+ids = list(catalogue)[int(sys.argv[1])::int(sys.argv[2])]
 start = time.perf_counter()
 """
 _SPENT = "print(time.perf_counter() - start)"
@@ -268,26 +269,33 @@ def measure_derivatives() -> None:
 
 
 def measure_growth() -> None:
-    """How the work on the first 25, 50, ... entries grows with their number: the exponent of a power of it."""
+    """How the work grows from a sixth of the entries to all: the exponent of a power of their number.
+
+    Some entries are much harder than others, so every part is the average of all such parts.
+    """
     import kb
 
-    counts = [n for n in (25, 50, 100) if n < len(kb.load_catalogue())] + [len(kb.load_catalogue())]
+    total = len(kb.load_catalogue())
     for name, script in GROWTH.items():
-        seconds = []
-        for count in counts:
-            done = subprocess.run([sys.executable, "-c", script, str(count)], cwd=ROOT, capture_output=True, text=True)
-            if done.returncode:
-                print(f"{name}: FAILED: {done.stderr.strip().splitlines()[-1]}")
+        counts, seconds = [], []
+        for parts in (6, 3, 2, 1):
+            lines = [[sys.executable, "-c", script, str(first), str(parts)] for first in range(parts)]
+            done = [subprocess.run(line, cwd=ROOT, capture_output=True, text=True) for line in lines]
+            if failed := [run for run in done if run.returncode]:
+                print(f"{name}: FAILED: {failed[0].stderr.strip().splitlines()[-1]}")
                 break
-            seconds.append(float(done.stdout))
+            counts.append(total / parts)
+            seconds.append(float(np.mean([float(run.stdout) for run in done])))
         else:
             exponent = np.polyfit(np.log(counts), np.log(seconds), 1)[0]
-            row = ", ".join(f"{count}: {value:.2f} s" for count, value in zip(counts, seconds, strict=True))
+            row = ", ".join(f"{count:.0f}: {value:.2f} s" for count, value in zip(counts, seconds, strict=True))
             print(f"{name:12} exponent {exponent:.2f}   {row}")
 
 
 def measure_commands(repetitions: int) -> None:
     """Start-up: seconds of some commands, and ratios to ``import click``."""
+    for package in ("kb", "generators"):  # as an installed package has it, also where Python must not write it
+        compileall.compile_dir(ROOT / package, quiet=1)
     eqkb = [sys.executable, "-m", "kb"]
     diff = [*eqkb, "diff", "scaled_dot_product_attention", "--wrt", "Q", "--form", "vjp"]
     click = [sys.executable, "-c", "import click"]

@@ -15,7 +15,7 @@ from kb.calculus.inline import inline_smaller
 from kb.calculus.tidy import Tidy
 from kb.index import build
 from kb.index.affine import Atom, Poly
-from kb.index.nodes import Bind, Expr, Fn, Integral, Mul, Num, Pick, Pow, Read, free_indices, reads, walk
+from kb.index.nodes import Add, Bind, Expr, Fn, Integral, Mul, Num, Pick, Pow, Read, free_indices, reads, walk
 from kb.index.program import AnyStep, Program, Step, loop_of
 
 
@@ -37,17 +37,24 @@ def fused(steps: Sequence[AnyStep], program: Program, keep: frozenset[str], forw
     return list(replace(program, steps=tuple(_inline_scalings(found, program, keep, forward))).needed(set(keep)))
 
 
+def scaled_once(steps: list[AnyStep], keep: frozenset[str]) -> list[AnyStep]:
+    """Scalings put into the one place that reads and scales them again: ``g*((x - m)/s)`` is then one pass."""
+    for step in list(steps):
+        if step.name in keep or not isinstance(step, Step) or not _is_scaling(step):
+            continue
+        readers = [s for s in steps if step.name in s.inputs]
+        if _can_move(step, steps, readers) and len(readers) == 1 and _scales(readers[0], step):
+            steps = [_put(step, s) if s is readers[0] else s for s in steps if s is not step]
+    return steps
+
+
 def _inline_scalings(steps: list[AnyStep], program: Program, keep: frozenset[str], forward: set[str]) -> list[AnyStep]:
     tidy = Tidy(program, fold=False)
     changed: set[str] = set()
     for name in dict.fromkeys(s.name for s in steps):
         step = next(s for s in steps if s.name == name)
         readers = [s for s in steps if name in s.inputs]
-        if name in keep or not isinstance(step, Step) or not step.is_plain or sum(s.name == name for s in steps) != 1:
-            continue
-        if not all(isinstance(r, Step) and _reads_whole(r, name) for r in readers):
-            continue
-        if any(loop_of(s) is not None for s in (step, *readers)):
+        if name in keep or not isinstance(step, Step) or not _can_move(step, steps, readers):
             continue
         cancels = len(readers) == 1 and step.name not in forward and _cancels(step, readers[0])
         if not cancels and not _is_scaling(step) and not _is_small_and_single(step, readers):
@@ -58,6 +65,27 @@ def _inline_scalings(steps: list[AnyStep], program: Program, keep: frozenset[str
         replace(s, expr=nested(tidy(s.expr))) if isinstance(s, Step) and s.name in changed and s.is_plain else s
         for s in steps
     ]
+
+
+def _can_move(step: Step, steps: Sequence[AnyStep], readers: Sequence[AnyStep]) -> bool:
+    """Whether readers can have the expression in place of the step: it is the whole of it, and no loop is near."""
+    if not step.is_plain or sum(s.name == step.name for s in steps) != 1:
+        return False
+    if not all(isinstance(r, Step) and _reads_whole(r, step.name) for r in readers):
+        return False
+    return all(loop_of(s) is None for s in (step, *readers))
+
+
+def _scales(reader: AnyStep, step: Step) -> bool:
+    """Whether the step is read once, element by element, and multiplied by something smaller."""
+    assert isinstance(reader, Step)
+    if sum(r.name == step.name for r in reads(reader.expr)) != 1 or len(reader.free) != len(step.free):
+        return False
+    for term in reader.expr.args if isinstance(reader.expr, Add) else (reader.expr,):
+        factors = term.args if isinstance(term, Mul) else (term,)
+        if any(isinstance(f, Read) and f.name == step.name for f in factors):
+            return any(_has_read(f) and free_indices(f) < set(reader.free) for f in factors)
+    return False
 
 
 def nested(expr: Expr) -> Expr:

@@ -22,7 +22,7 @@ from kb.index.scope import show
 from kb.lowering.arrays import Lowerer
 from kb.lowering.body import Body
 from kb.lowering.buffers import EVERYTHING, Overwritten
-from kb.lowering.fuse import fused
+from kb.lowering.fuse import fused, scaled_once
 from kb.lowering.loops import scheduled
 from kb.lowering.operands import Operand, Writer, poly_code
 from kb.lowering.prepare import prepared
@@ -252,6 +252,8 @@ class _Module:
         ready = prepared(steps, program, set(kept))
         if backward is not None or tangents is not None:
             ready = fused(ready, program, frozenset(kept), {s.name for s in self.program.steps})
+        else:
+            ready = scaled_once(ready, frozenset(kept))
         items, program = scheduled(ready, program, kept)
         pinned: set[str] = set()
         pads: dict[str, int] = {}

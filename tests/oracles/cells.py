@@ -91,6 +91,23 @@ def gru_cell(x: Any, h_prev: Any, **w: Any) -> Any:
     return z * h_prev + (1 - z) * jnp.tanh(w["W_xh"] @ x + r * (w["W_hh"] @ h_prev) + w["b_h"])
 
 
+def torch_gru_cell_reset_before(x: Any, h_prev: Any, **w: Any) -> Any:
+    """PyTorch's simple recurrent cell is the candidate: it is given what the reset gate leaves of the state."""
+    z, r = (torch.sigmoid(F.linear(x, w[f"W_x{g}"], w[f"b_{g}"]) + F.linear(h_prev, w[f"W_h{g}"])) for g in "zr")
+    cell = torch.nn.RNNCell(x.shape[-1], h_prev.shape[-1])
+    with torch.no_grad():
+        cell.weight_ih.copy_(w["W_xh"])
+        cell.weight_hh.copy_(w["W_hh"])
+        cell.bias_ih.copy_(w["b_h"])
+        cell.bias_hh.zero_()
+        return torch.lerp(cell(x, r * h_prev), h_prev, z)
+
+
+def gru_cell_reset_before(x: Any, h_prev: Any, **w: Any) -> Any:
+    z, r = (jax.nn.sigmoid(w[f"W_x{g}"] @ x + w[f"W_h{g}"] @ h_prev + w[f"b_{g}"]) for g in "zr")
+    return z * h_prev + (1 - z) * jnp.tanh(w["W_xh"] @ x + w["W_hh"] @ (r * h_prev) + w["b_h"])
+
+
 def torch_positional_encoding(position: Any, d: int) -> Any:
     rate = torch.exp(torch.arange(0, d, 2) * (-np.log(10000.0) / d))
     encoding = torch.empty(d)
@@ -226,6 +243,17 @@ ORACLES = (
         model=lambda x, h_prev, r, W_xh, W_hh, b_h: jnp.tanh(W_xh @ x + r * (W_hh @ h_prev) + b_h),
     ),
     Oracle(
+        id="gru_candidate_reset_before",
+        by="torch.nn.functional.linear",
+        arguments={"x": ": n", "h_prev": ": m", "r": "unit: m", "W_xh": ": m n", "W_hh": ": m m", "b_h": ": m"},
+        sizes=({"n": 4, "m": 3}, {"n": 1, "m": 2}),
+        batches=(("x", "h_prev", "r"),),
+        implementation=on_tensors(
+            lambda x, h_prev, r, W_xh, W_hh, b_h: torch.tanh(F.linear(x, W_xh, b_h) + F.linear(r * h_prev, W_hh))
+        ),
+        model=lambda x, h_prev, r, W_xh, W_hh, b_h: jnp.tanh(W_xh @ x + W_hh @ (r * h_prev) + b_h),
+    ),
+    Oracle(
         id="gru_hidden_state",
         by="torch.lerp",
         arguments={"z": "unit: m", "h_prev": ": m", "h_tilde": ": m"},
@@ -243,6 +271,16 @@ ORACLES = (
         batches=(("x", "h_prev"),),
         implementation=on_tensors(torch_gru_cell),
         model=gru_cell,
+    ),
+    Oracle(
+        id="gru_cell_reset_before",
+        by="torch.nn.RNNCell on the reset state",
+        arguments={"x": ": n", "h_prev": ": m"}
+        | {n: ": m" if n[0] == "b" else ": m n" if n[2] == "x" else ": m m" for n in GRU_WEIGHTS},
+        sizes=({"n": 4, "m": 3}, {"n": 1, "m": 2}),
+        batches=(("x", "h_prev"),),
+        implementation=on_tensors(torch_gru_cell_reset_before),
+        model=gru_cell_reset_before,
     ),
     Oracle(
         id="rnn_cell",

@@ -111,6 +111,17 @@ ORACLES = (
         model=lambda h, m: m * h,
     ),
     Oracle(
+        id="inverted_dropout",
+        by="torch.ops.aten.native_dropout_backward, which applies a given mask",
+        arguments={"h": ": n", "m": "mask: n", "p": "unit:"},
+        sizes=({"n": 5}, {"n": 1}),
+        batches=(("h", "m"), ("m",)),
+        implementation=on_tensors(
+            lambda h, m, p: torch.ops.aten.native_dropout_backward(h, m.to(torch.bool), 1 / float(p))
+        ),
+        model=lambda h, m, p: m * h / p,
+    ),
+    Oracle(
         id="convolution_1d",
         by="numpy.convolve",
         arguments={"f": ": n", "g": ": k"},

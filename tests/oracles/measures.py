@@ -98,6 +98,14 @@ ORACLES = (
     ),
     samples("covariance", "numpy.cov with bias", lambda x, y: np.cov(x, y, bias=True)[0, 1], centred_product, 5, 1),
     samples(
+        "sample_covariance",
+        "numpy.cov",
+        lambda x, y: np.cov(x, y)[0, 1],
+        lambda x, y: jnp.sum((x - jnp.mean(x)) * (y - jnp.mean(y))) / (len(x) - 1),
+        5,
+        2,
+    ),
+    samples(
         "pearson_correlation", "scipy.stats.pearsonr", lambda x, y: stats.pearsonr(x, y).statistic, correlation, 5, 3
     ),
     kernel(

@@ -88,6 +88,43 @@ def optax_adagrad(theta: Any, G: Any, g: Any, eta: Any, eps: Any) -> Any:
     return theta, state.sum_of_squares
 
 
+def optax_inner_adam(theta: Any, m: Any, v: Any, g: Any, t: int, **rates: float) -> Any:
+    betas = (float(rates["beta_1"]), float(rates["beta_2"]))
+    transformation = optax.scale_by_adam(*betas, eps=0.0, eps_root=float(rates["eps"]))
+    state = optax.ScaleByAdamState(count=jnp.asarray(t - 1), mu=jnp.asarray(m), nu=jnp.asarray(v))
+    theta, state = optax_step(transformation, state, theta, g, rates["eta"])
+    return theta, state.mu, state.nu
+
+
+def inner_adam(theta: Any, m: Any, v: Any, g: Any, t: int, beta_1: Any, beta_2: Any, eta: Any, eps: Any) -> Any:
+    m = beta_1 * m + (1 - beta_1) * g
+    v = beta_2 * v + (1 - beta_2) * g**2
+    return theta - eta * m / (1 - beta_1**t) / jnp.sqrt(v / (1 - beta_2**t) + eps), m, v
+
+
+def torch_adagrad(theta: Any, G: Any, g: Any, eta: Any, eps: Any) -> Any:
+    parameter = torch.nn.Parameter(theta.clone())
+    adagrad = torch.optim.Adagrad([parameter], lr=float(eta), eps=float(eps), foreach=False)
+    adagrad.state[parameter] = {"step": torch.tensor(3.0), "sum": G.clone()}
+    parameter.grad = g
+    adagrad.step()
+    return parameter.detach(), adagrad.state[parameter]["sum"]
+
+
+def torch_rmsprop(theta: Any, E: Any, g: Any, rho: Any, eta: Any, eps: Any) -> Any:
+    parameter = torch.nn.Parameter(theta.clone())
+    rmsprop = torch.optim.RMSprop([parameter], lr=float(eta), alpha=float(rho), eps=float(eps), foreach=False)
+    rmsprop.state[parameter] = {"step": torch.tensor(3.0), "square_avg": E.clone()}
+    parameter.grad = g
+    rmsprop.step()
+    return parameter.detach(), rmsprop.state[parameter]["square_avg"]
+
+
+def outer_rmsprop(theta: Any, E: Any, g: Any, rho: Any, eta: Any, eps: Any) -> Any:
+    E = rho * E + (1 - rho) * g**2
+    return theta - eta * g / (jnp.sqrt(E) + eps), E
+
+
 def optax_rmsprop(theta: Any, E: Any, g: Any, rho: Any, eta: Any, eps: Any) -> Any:
     transformation = optax.scale_by_rms(decay=float(rho), eps=float(eps))
     theta, state = optax_step(transformation, optax.ScaleByRmsState(nu=jnp.asarray(E)), theta, g, eta)
@@ -146,6 +183,18 @@ ORACLES = (
         batches=(("theta", "m", "v", "g"), ("theta",)),
         implementation=on_tensors(torch_adam),
         model=adam,
+    ),
+    Oracle(
+        id="adam_inner_epsilon",
+        by="optax.scale_by_adam with eps_root",
+        arguments={"theta": ": P", "m": ": P", "v": "positive: P", "g": ": P"}
+        | {"beta_1": "unit:", "beta_2": "unit:"}
+        | RATES,
+        sizes=({"P": 4}, {"P": 1}),
+        integers=({"t": 1}, {"t": 2}, {"t": 100}),
+        batches=(("theta", "m", "v", "g"),),
+        implementation=optax_inner_adam,
+        model=inner_adam,
     ),
     Oracle(
         id="gradient_descent",
@@ -248,6 +297,24 @@ ORACLES = (
         model=rmsprop,
     ),
     Oracle(
+        id="adagrad_outer_epsilon",
+        by="torch.optim.Adagrad",
+        arguments={"theta": ": P", "G": "positive: P", "g": ": P"} | RATES,
+        sizes=({"P": 4}, {"P": 1}),
+        batches=(("theta", "G", "g"),),
+        implementation=on_tensors(torch_adagrad),
+        model=lambda theta, G, g, eta, eps: (theta - eta * g / (jnp.sqrt(G + g**2) + eps), G + g**2),
+    ),
+    Oracle(
+        id="rmsprop_outer_epsilon",
+        by="torch.optim.RMSprop",
+        arguments={"theta": ": P", "E": "positive: P", "g": ": P", "rho": "unit:"} | RATES,
+        sizes=({"P": 4}, {"P": 1}),
+        batches=(("theta", "E", "g"),),
+        implementation=on_tensors(torch_rmsprop),
+        model=outer_rmsprop,
+    ),
+    Oracle(
         id="step_decay",
         by="torch.optim.lr_scheduler.StepLR",
         arguments={"eta_0": "positive:", "gamma": "unit:"},
@@ -274,5 +341,14 @@ ORACLES = (
         special_inputs=({"x": [1e6 + 1.0, 1e6 + 2.0, 1e6 + 4.0]},),
         implementation=on_tensors(lambda x: torch.var(x, correction=0)),
         model=lambda x: jnp.var(x),
+    ),
+    Oracle(
+        id="sample_variance",
+        by="torch.var",
+        arguments={"x": ": m"},
+        sizes=({"m": 5}, {"m": 2}),
+        batches=(("x",),),
+        implementation=on_tensors(lambda x: torch.var(x)),
+        model=lambda x: jnp.var(x, ddof=1),
     ),
 )
