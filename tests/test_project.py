@@ -41,7 +41,7 @@ def declared(*groups: str) -> list[Requirement]:
     return wanted
 
 
-LOCKS = {"run.txt": ["build"], "dev.txt": ["dev"], "oracles.txt": ["oracles"]}
+LOCKS = {"run.txt": ["build"], "dev.txt": ["dev"], "oracles.txt": ["oracles"], "readers.txt": ["readers"]}
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -11,6 +11,7 @@ pins() {
 
 pins --group dev --output-file requirements/dev.txt
 pins --group build --constraint requirements/dev.txt --output-file requirements/run.txt
+pins --group readers --constraint requirements/dev.txt --output-file requirements/readers.txt
 pins --group oracles --constraint requirements/dev.txt --output-file requirements/oracles.txt
 
 # Packages for graphics cards are PyTorch's own affair: pip adds them where the build of torch it finds asks for them.

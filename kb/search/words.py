@@ -48,6 +48,7 @@ def camel_words(text: str) -> tuple[str, ...]:
 
 def fold(text: str) -> str:
     """Small letters, Greek ones by name, no accents."""
+    text = text.replace("\\var", "\\")  # TeX's other shapes of letters, as in \varepsilon
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFKD", text).translate(_PLAIN).casefold()
