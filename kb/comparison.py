@@ -32,6 +32,8 @@ _VISIBLE = 0.01  # a usual value below this would leave nothing to see
 _CANDIDATES = 4000
 _SIZES = 4
 _DRAWS = 40
+_RUNS = 6
+_PLAIN = 0.05  # of the largest element: what a reader sees at once
 SHOWN_DIGITS = 3
 
 
@@ -85,6 +87,25 @@ class Comparison:
         """Whether a pair of outputs differs; numbers are rounded, as a reader sees them."""
         one, other = self.sides
         return any(one.outputs[a] != other.outputs[b] for a, b in self.pairs)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a pair of outputs differs much, as those of a saturated function do not."""
+        one, other = self.sides
+        return any(_apart(one.outputs[a], other.outputs[b]) for a, b in self.pairs)
+
+
+def _apart(one: Any, other: Any) -> bool:
+    """Whether two results differ much, measured by their largest element; those of different shapes do."""
+    if _counts(one) != _counts(other):
+        return True
+    pairs = list(zip(_flat([one]), _flat([other]), strict=True))
+    largest = max((abs(x) for pair in pairs for x in pair), default=0)
+    return any(abs(a - b) > _PLAIN * largest for a, b in pairs)
+
+
+def _counts(value: Any) -> Any:
+    return [_counts(item) for item in value] if isinstance(value, list) else 1
 
 
 def _beside(
@@ -199,12 +220,21 @@ class _Pair:
         return {name: known[name] if name in known else _drawn(self.samplers[n], t, sizes) for name, t in rows}
 
     def comparison(self, one: Sizes, other: Sizes) -> Comparison | None:
-        """Both at a point with these sizes; None where no point is in the domain of both."""
-        for _ in range(_DRAWS):
-            points = self.draw(one, other)
-            if not any(sampler.rejects(point) for sampler, point in zip(self.samplers, points, strict=True)):
-                return self.run(*points)
-        return None
+        """Both at a point with these sizes, where they differ plainly if they can; None where no point suits both."""
+        found: Comparison | None = None
+        points = (self.draw(one, other) for _ in range(_DRAWS))
+        for pair in islice((p for p in points if not self.rejects(p)), _RUNS):
+            made = self.run(*pair)
+            if made.is_plain:
+                return made
+            found = found or made
+            if not found.differs:
+                break
+        return found
+
+    def rejects(self, points: tuple[Point, Point]) -> bool:
+        """Whether one of the two points is not in the domain of its entry."""
+        return any(sampler.rejects(point) for sampler, point in zip(self.samplers, points, strict=True))
 
     def run(self, one: Point, other: Point) -> Comparison:
         """What both give, in three digits."""
@@ -281,10 +311,21 @@ def _drawn(sampler: Sampler, tensor: Tensor, sizes: Sizes) -> Any:
     if symbol.default is not None and abs(float(symbol.default)) >= _VISIBLE:
         return nested(_shape(tensor.shape, sizes), lambda _: mpmath.mpf(symbol.default))
     value = sampler.value(symbol, _shape(tensor.shape, sizes), sizes)
+    if symbol.domain == "binary" and isinstance(value, list):
+        value = _mixed(value)
     if symbol.kind != "real":
         return value
     decimals = 2 if symbol.domain == "orthogonal" else 1
     return _tidied(value, decimals, DOMAINS[symbol.domain].sums_to_one)
+
+
+def _mixed(value: Any) -> Any:
+    """Nested lists of 0 and 1 in which both occur: the last element turns where all are the same."""
+    elements = _flat(value)
+    if len(elements) > 1 and len(set(elements)) == 1:
+        elements[-1] = 1 - elements[-1]
+    parts = iter(elements)
+    return _filled(value, lambda: next(parts))
 
 
 def _tidied(value: Any, decimals: int, sums_to_one: str) -> Any:

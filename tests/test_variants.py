@@ -146,6 +146,28 @@ def test_sizes_at_which_variants_agree_are_passed_over(tmp_path: Path) -> None:
     assert catalogue_of(tmp_path, content).compare("half", "mean_").differs
 
 
+def test_numbers_at_which_a_function_is_flat_are_passed_over(tmp_path: Path) -> None:
+    symbols = {"x": {"shape": ["n"]}, "y": {"shape": ["n"], "role": "output"}}
+    content = {
+        "once": entry("y = tanh(2*x)", symbols, variants={"twice": "doubles it again"}),
+        "twice": entry("y = tanh(4*x)", symbols),
+    }
+    found = catalogue_of(tmp_path, content).compare("once", "twice")
+    assert found.is_plain
+    one, other = (np.array(side.outputs["y"]) for side in found.sides)
+    assert np.max(np.abs(one - other)) > 0.05
+
+
+def test_a_mask_keeps_some_and_drops_some(tmp_path: Path) -> None:
+    symbols = {"m": {"shape": ["n"], "domain": "binary"}, "y": {"shape": ["n"], "role": "output"}}
+    content = {f"one_{k}": entry(f"y = {k}*m", symbols, variants={f"two_{k}": "doubles"}) for k in range(1, 5)} | {
+        f"two_{k}": entry(f"y = {2 * k}*m", symbols) for k in range(1, 5)
+    }
+    made = catalogue_of(tmp_path, content)
+    for k in range(1, 5):
+        assert set(made.compare(f"one_{k}", f"two_{k}").shared["m"]) == {0, 1}
+
+
 def test_numbers_are_short_and_within_their_domains(tmp_path: Path) -> None:
     symbols = {
         "p": {"shape": ["n"], "domain": "simplex"},
