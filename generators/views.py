@@ -280,9 +280,9 @@ class EntryView:
 
     @property
     def related(self) -> tuple[Link, ...]:
-        """Entries to compare, but for the variants."""
-        variants = {v.id for v in self.catalogue.variants(self.id)}
-        return tuple(self.link(i) for i in self.entry.related if i not in variants)
+        """Entries to compare, but for those that are linked already: as variants, as used, as using it."""
+        linked = {v.id for v in self.catalogue.variants(self.id)} | {link.id for link in (*self.uses, *self.used_by)}
+        return tuple(self.link(i) for i in self.entry.related if i not in linked)
 
     @cached_property
     def sources(self) -> tuple[SourceView, ...]:
@@ -348,16 +348,11 @@ class Topic:
 
     @cached_property
     def shared(self) -> tuple[SymbolView, ...]:
-        """Symbols that mean the same in several entries; of those with several meanings the most frequent one."""
+        """Symbols that mean the same in several entries, each of them once."""
         found: dict[tuple[str, ...], list[SymbolView]] = {}
         for symbol in (s for view in self.entries for s in view.symbols):
             found.setdefault(_explained(symbol), []).append(symbol)
-        chosen: dict[str, list[SymbolView]] = {}
-        for same in found.values():
-            glyph = same[0].glyph.latex
-            if len(same) > max(1, len(chosen.get(glyph, ()))):
-                chosen[glyph] = same
-        return tuple(same[0] for same in chosen.values())
+        return tuple(same[0] for same in found.values() if len(same) > 1)
 
     def own(self, view: EntryView) -> tuple[SymbolView, ...]:
         """The symbols of an entry that are not shared."""

@@ -16,10 +16,11 @@ _VERDICTS = {"verified": "green", "refuted": "red"}
 
 def page(entry: Entry, formulas: Mapping[str, Any]) -> list[str]:
     """The whole entry for a terminal; ``formulas`` as in ``pages.rendered``."""
+    linked = {*(v[0] for v in formulas["variants"]), *formulas["uses"], *formulas["used_by"]}
     more = [
         ("aliases", entry.aliases),
         ("tags", entry.tags),
-        ("related", [i for i in entry.related if i not in {v[0] for v in formulas["variants"]}]),
+        ("related", [i for i in entry.related if i not in linked]),
         ("uses", formulas["uses"]),
         ("used by", formulas["used_by"]),
     ]
