@@ -221,6 +221,10 @@ def test_inner_steps_of_which_cotangents_speak_are_defined() -> None:
     for form in ("vjp", "jvp"):
         found = [str(s) for s in shown("gru_reset_gate", form, "h_prev").before]
         assert found == ["z_r = W_xr @ x + W_hr @ h_prev + b_r", "r = sigmoid(z_r)"]
+    found = [str(s) for s in shown("gru_update_gate", "vjp", "h_prev").before]
+    assert found == ["a_z = W_xz @ x + W_hz @ h_prev + b_z", "z = sigmoid(a_z)"]
+    named = {str(s).split(" ")[0] for s in shown("gru_cell", "vjp", "h_prev").before}
+    assert {"a_z", "a_r", "a_h_tilde", "z"} <= named
     where = [str(s) for s in shown("normal_equation", "partial", "X").before]
     assert where == ["G = X.T @ X", "theta = inv(G) @ X.T @ y"]
 

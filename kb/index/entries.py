@@ -21,6 +21,7 @@ from kb.index.scope import Poisoned, Scope
 from kb.model import Entry
 from kb.parser import parse_statement
 
+_OTHER = "a"  # begins the name of a pre-activation where z means something else
 ProgramOf = Callable[[str], Program]
 
 
@@ -155,7 +156,7 @@ class _Builder(LeftSides):
             if message:
                 self.faults.append(Fault(f"the parts of {name!r} {message}", "define[0]"))
         try:
-            steps = gather_loops(self.without_copies(), self.scope.tensors)
+            steps = gather_loops(self.told_apart(self.without_copies()), self.scope.tensors)
         except RecurrenceError as error:
             n, statement = self.defined_in.get(error.name, [(0, None)])[-1]
             self.fault(f"define[{n}]", LanguageError(error.message, statement.at if statement is not None else 0))
@@ -196,6 +197,17 @@ class _Builder(LeftSides):
                 continue
             steps = [_renamed(s, hidden, copy.name) for s in steps if s is not copy]
             self.scope.tensors.pop(hidden)
+        return steps
+
+    def told_apart(self, steps: list[AnyStep]) -> list[AnyStep]:
+        """The steps; ``z_r``, of which a call makes r, becomes ``a_r`` where z is a name of the entry itself."""
+        own = {*self.scope.current, *self.scope.declared}
+        for name in [n for n in self.scope.tensors if n not in {*own, *self.scope.current.values()}]:
+            letter, _, made = name.partition("_")
+            if letter in own and made in self.scope.tensors:
+                other = self.scope.unique(f"{_OTHER}_{made}")
+                steps = [_renamed(s, name, other) for s in steps]
+                self.scope.tensors[other] = replace(self.scope.tensors.pop(name), name=other)
         return steps
 
 
