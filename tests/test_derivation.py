@@ -59,6 +59,12 @@ def test_rules_are_named_as_the_field_names_them() -> None:
     assert "derivative of an inverse" in rules("normal_equation", "X")
     assert "product rule for @" in rules("scaled_dot_product_attention", "Q")
     assert "derivative of softmax" in rules("scaled_dot_product_attention", "Q")
+    assert rules("knowledge_distillation_loss", "z_s")[-1] == "a softmax adds up to 1, common factor"
+    assert rules("convolution_1d", "f") == ["definition", "linearity", "sum over the delta"]
+
+
+def test_a_delta_with_an_index_of_the_same_range_says_the_range() -> None:
+    assert CATALOGUE["batch_norm_mean"].derivation("x", points=1).steps[1].text == "∂μ_B/∂xⱼ = 1/m·Σᵢ δⱼᵢ"
 
 
 def test_constraints_are_said() -> None:

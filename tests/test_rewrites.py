@@ -34,6 +34,36 @@ def test_roots_and_logarithms_read_as_people_write_them(formula: str, symbols: s
     assert shown in found and "√π·√" not in found
 
 
+@pytest.mark.parametrize(
+    ("formula", "symbols", "wrt", "shown"),
+    [
+        ("p = softmax(x); q = softmax(y); L = sum(p[i]*log(q[i]), i)", "x[n] y[n]", "y", "∂L/∂yᵢ = pᵢ − qᵢ"),
+        ("p = softmax(X); L = sum(p[i,j]*c[i], i, j)", "X[m,n] c[m]", "c", "∂L/∂cᵢ = 1"),
+        ("p = softmax(X); L = sum(p[i,j]*c[j], i, j)", "X[m,n] c[n]", "c", "∂L/∂cⱼ = Σᵢ pᵢⱼ"),
+        ("p = softmax(X); L = sum(p[i,i]*c, i)", "X[n,n] c", "c", "∂L/∂c = Σᵢ pᵢᵢ"),
+    ],
+)
+def test_a_softmax_adds_up_to_1_along_its_last_axis_alone(formula: str, symbols: str, wrt: str, shown: str) -> None:
+    assert shown in derived(formula, symbols, wrt)
+
+
+def test_beyond_the_ends_of_an_array_of_zeros_no_condition_is_needed() -> None:
+    convolution, plain = CATALOGUE["convolution_1d"], CATALOGUE["conv1d"]
+    assert convolution.derivative("f").text().endswith("∂yᵢ/∂fⱼ = gᵢ₋ⱼ")
+    assert "f̄ₐ = Σₘ ȳₐ₊ₘ·gₘ" in convolution.vjp(["f"]).text()
+    assert "Σ_{i,m: s·i+m=a}" in plain.vjp(["x"]).text()
+
+
+def test_what_is_read_at_a_computed_place_is_solved_where_that_needs_no_condition() -> None:
+    assert "K̄[a,b] = Σ_{u,v} Ō[s·u+a, s·v+b]·z[u,v]" in CATALOGUE["conv_transpose2d"].vjp(["K"]).text()
+
+
+def test_what_stands_in_conditions_alone_is_solved_there() -> None:
+    found = CATALOGUE["avg_pool2d"].vjp(["I"])
+    assert "Ī[a,b] = 1/k²·Σ_{i,j: 0≤a−s·i<k, 0≤b−s·j<k} Ō[i,j]" in found.text()
+    assert r"\sum_{i,j :\, 0 \le a-s i < k,\,0 \le b-s j < k}" in found.latex()
+
+
 def test_matrix_products_that_begin_alike_are_one() -> None:
     assert "X (Ḡ + Ḡᵀ)" in CATALOGUE["normal_equation"].vjp(["X"]).text()
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from kb.calculus.linear import CHAIN, LINEARITY, POWER, QUOTIENT, SOFTMAX, Linear
 from kb.calculus.match import as_power
-from kb.calculus.tidy import FACTORING, Tidy
+from kb.calculus.tidy import FACTORING, Tidy, without_guards
 from kb.index import build
 from kb.index.affine import Atom, Index, Poly
 from kb.index.nodes import ONE, ZERO, Expr, Integral, Mul, Node, Num, Pow, Read, Test, Var, free_indices, num, walk
@@ -173,7 +173,7 @@ class Stepwise:
     def closed(self, expr: Expr) -> Expr:
         """The same with the deltas eliminated."""
         result: Expr = build.replace_reads(build.freshen(expr), self.seed)
-        return result
+        return without_guards(result, self.program)
 
     def put(self, expr: Expr, known: Mapping[str, tuple[tuple[Index, ...], Expr]], plainly: bool) -> Expr:
         """The derivatives of steps put in; ``plainly`` without any simplification."""

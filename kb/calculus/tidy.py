@@ -6,6 +6,8 @@ A few targeted rules, applied bottom up; nothing is expanded. Each rule gives an
 * reciprocal: where ``T = 1/(c + u)``, the product ``T*u`` is ``1 - c*T``
 * factor: what all terms of a sum have in common goes in front
 * split: a sum of terms is split where the pieces fold or cancel
+* whole: the probabilities that a softmax gives add up to 1
+* unguarded: a condition goes without which a factor, read beyond the ends of its array, is 0 anyway
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections.abc import Iterator
 from kb.calculus.match import Binding, as_power, equal, match, match_factors, split_scale
 from kb.calculus.signs import is_positive
 from kb.index import build
-from kb.index.affine import Index, Poly
+from kb.index.affine import Atom, Index, Poly
 from kb.index.functions import may_be_infinite
 from kb.index.nodes import (
     MINUS_ONE,
@@ -24,6 +26,7 @@ from kb.index.nodes import (
     ZERO,
     Add,
     Bind,
+    Condition,
     Expr,
     Fn,
     Mul,
@@ -32,6 +35,7 @@ from kb.index.nodes import (
     Read,
     Several,
     Test,
+    free_indices,
     num,
     read_names,
     walk,
@@ -42,6 +46,7 @@ from kb.index.program import Program, Step
 FOLDING = "folding into names"
 FACTORING = "common factor"
 SPLITTING = "linearity"
+ADDING_UP = "a softmax adds up to 1"
 _SMALL = 400
 
 
@@ -51,6 +56,8 @@ class Tidy:
     def __init__(self, program: Program, fold: bool = True) -> None:
         steps = [s for s in _whole(program) if _is_worth_a_name(s.expr)] if fold else []
         self.patterns = [_Pattern(s, program) for s in steps]
+        self.program = program
+        self.softmaxes = frozenset(s.name for s in _whole(program) if _is_softmax(s))
         self.cache: dict[Expr, Expr] = {}
         self.visible: set[str] | None = None
         self.applied: dict[str, None] = {}
@@ -87,6 +94,8 @@ class Tidy:
                 return folded
         for rule, name in (
             (self.reciprocal, FOLDING),
+            (self.whole, ADDING_UP),
+            (lambda e: unguarded(e, self.program), None),
             (factor, FACTORING),
             (positive_first, None),
             (self.split, SPLITTING),
@@ -135,6 +144,27 @@ class Tidy:
 
     # --- sums -----------------------------------------------------------------------------------
 
+    def whole(self, expr: Expr) -> Expr | None:
+        """A sum without a softmax, where that is all that depends on its last index."""
+        if not self.softmaxes or not (isinstance(expr, Bind) and expr.op == "sum" and not expr.conditions):
+            return None
+        factors = expr.body.args if isinstance(expr.body, Mul) else (expr.body,)
+        for n, read in enumerate(factors):
+            if not (isinstance(read, Read) and read.name in self.softmaxes):
+                continue
+            *lead, place = read.index
+            last = place.index
+            others = (*factors[:n], *factors[n + 1 :])
+            used = {i for p in lead for i in p.indices()}.union(*map(free_indices, others))
+            if last is not None and last in expr.indices and last not in used and last.size == self.size(read):
+                rest = tuple(i for i in expr.indices if i is not last)
+                return build.bind("sum", rest, (), build.mul(*others))
+        return None
+
+    def size(self, read: Read) -> Poly:
+        """How many elements the last axis has of the array that is read."""
+        return self.program.shape(read.name)[-1]
+
     def split(self, expr: Expr) -> Expr | None:
         """Split a sum over terms where that makes it smaller."""
         if not (isinstance(expr, Bind) and expr.op == "sum" and isinstance(expr.body, Add)):
@@ -144,6 +174,29 @@ class Tidy:
         pieces = [self.visit(build.bind("sum", expr.indices, expr.conditions, t)) for t in expr.body.args]
         combined = build.add(*pieces)
         return combined if _weight(combined) < _weight(expr) else None
+
+
+def without_guards(expr: Expr, program: Program) -> Expr:
+    """The expression without conditions outside of which a factor is 0 anyway."""
+    result: Expr = build.transform(expr, lambda node: unguarded(node, program))
+    return result
+
+
+def unguarded(expr: Expr, program: Program) -> Expr | None:
+    """A product without the conditions that a factor has in itself: ``x[e]`` is 0 where e lies outside of x."""
+    if not isinstance(expr, Mul):
+        return None
+    guards = {c for factor_ in expr.args for c in _guards(factor_, program)}
+    left = [f for f in expr.args if not (isinstance(f, Test) and f.condition in guards)]
+    return build.mul(*left) if len(left) < len(expr.args) else None
+
+
+def _guards(expr: Expr, program: Program) -> Iterator[Condition]:
+    """The conditions without which an element is 0: those of the range of its array."""
+    if isinstance(expr, Read) and expr.outside and expr.name in program.tensors:
+        for place, size in zip(expr.index, program.shape(expr.name), strict=True):
+            yield build.compare("<=", ZERO, build.val(place))
+            yield build.compare("<", build.val(place), build.val(size))
 
 
 def _whole(program: Program) -> list[Step]:
@@ -254,6 +307,22 @@ def _ratio(exponent: Expr, own: Expr, rooted: bool) -> Expr | None:
     found = build.add(*(build.mul(t, inverse) for t in terms))
     whole = isinstance(found, Num) and found.value.denominator == 1
     return found if rooted or whole else None
+
+
+def _is_softmax(step: Step) -> bool:
+    """Whether a step is the softmax of something along its last axis: ``exp(x[i] - logsumexp(x[k], k))``."""
+    if not (step.free and isinstance(step.expr, Fn) and step.expr.name == "exp"):
+        return False
+    last = step.free[-1]
+    terms = list(step.expr.arg.args) if isinstance(step.expr.arg, Add) else []
+    for term in terms:
+        total = build.negative(term)
+        if isinstance(total, Bind) and total.op == "logsumexp" and not total.conditions and len(total.indices) == 1:
+            (index,) = total.indices
+            moved: dict[Atom, Poly] = {index: Poly.of(last)}
+            rest = build.add(*(t for t in terms if t is not term))
+            return index.size == last.size and equal(build.substitute(build.freshen(total.body), moved), rest)
+    return False
 
 
 def _is_heavy(expr: Expr) -> bool:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from kb.errors import LanguageError
 from kb.parser import parse_expression
 from kb.printing.glyphs import Context
-from kb.printing.trees import replaced
-from kb.tree import Call, Chain, Comparison, Element, Name, Node, Number, Power, walk
+from kb.printing.trees import in_chains, replaced
+from kb.tree import Call, Chain, Comparison, Element, Logic, Name, Node, Number, Power, walk
 
 ONE = Number("1")
 _SHORT_SIZE = 3  # names and numbers
@@ -24,12 +24,14 @@ class Binder:
     conditions: tuple[Node, ...]
 
     def limits(self) -> tuple[list[Name], list[Node]]:
-        """The indices to be listed, and all conditions.
+        """The indices to be listed, and all conditions, ``a <= b`` and ``b < c`` as one.
 
         One that a condition introduces by itself, as ``u < k`` does, is listed only with others of
         which the conditions speak: "i, u such that ...".
         """
-        return list(self.indices) if self.separates() else self._not_introduced(), list(self.conditions)
+        chains = in_chains(Logic("and", self.conditions))
+        conditions = [chain[0] if len(chain) == 1 else Logic("and", tuple(chain)) for chain in chains]
+        return list(self.indices) if self.separates() else self._not_introduced(), conditions
 
     def separates(self) -> bool:
         """Whether a condition speaks about an index that none introduces: "u such that ..."."""
@@ -54,6 +56,8 @@ def binder(call: Call, context: Context) -> Binder | None:
     body, *rest = call.arguments or (ONE,)
     indices = tuple(a for a in rest if isinstance(a, Name))
     conditions = tuple(a for a in rest if not isinstance(a, Name))
+    if call.function in ("sum", "mean"):
+        conditions = tuple(c for c in conditions if not _is_shared(c, body, context))
     if not indices and not conditions:
         return None
     reducer = context.kinds.get(call.function) == "reducer" or any(isinstance(c, Comparison) for c in conditions)
@@ -62,6 +66,17 @@ def binder(call: Call, context: Context) -> Binder | None:
     if call.function in _SOMETIMES and not conditions and all(_binds(i.id, body, context) for i in indices):
         return Binder(body, indices, conditions)
     return None
+
+
+def _is_shared(condition: Node, body: Node, context: Context) -> bool:
+    """Whether it says ``i < n`` beside a factor ``delta(j, i)`` with another index j that takes n values."""
+    match condition:
+        case Comparison("<", Name(index), limit):
+            factors = body.operands if isinstance(body, Chain) and set(body.operators) == {"*"} else (body,)
+            deltas = (f.arguments for f in factors if isinstance(f, Call) and f.function == "delta")
+            others = {n.id for pair in deltas if Name(index) in pair for n in pair if isinstance(n, Name)} - {index}
+            return any(index_range(other, context) == limit for other in others)
+    return False
 
 
 def _binds(index: str, body: Node, context: Context) -> bool:

@@ -341,7 +341,7 @@ class Presenter:
         lines: list[Line] = []
         for parts in _in_order(steps):
             if any(isinstance(s, Step) and s.accumulates for s in parts):
-                whole = gathered(parts, names)
+                whole = gathered(parts, names, program)
                 scope = replace(names, letters=(names.letters or frozenset()) | {i.name for i in whole.free})
                 lines.append(self.step_line(whole, scope, program))
                 continue

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kb.calculus.tidy import factor
+from kb.calculus.tidy import factor, without_guards
 from kb.index import build
 from kb.index.affine import Atom, Index, Poly
-from kb.index.nodes import Bind, Condition, Expr, Pick, free_indices, val, walk
-from kb.index.program import AnyStep, Step
+from kb.index.nodes import Bind, Compare, Condition, Expr, Pick, Test, free_indices, val, walk
+from kb.index.program import AnyStep, Program, Step
 from kb.printing.factors import without_implied
 from kb.printing.names import Names
 
 
-def gathered(steps: Sequence[AnyStep], names: Names) -> Step:
+def gathered(steps: Sequence[AnyStep], names: Names, program: Program) -> Step:
     """Steps that accumulate into one name as a sum, with what is accumulated where as conditions.
 
-    The conditions stay as they are: ``k == s*i + u - p`` says more than its solution and the
-    bounds of that.
+    The conditions stay as they are, since ``k == s*i + u - p`` says more than its solution and the
+    bounds of that; but not where what is read is 0 beyond these bounds.
     """
     first = next(s for s in steps if isinstance(s, Step))
     used = names.taken | set(names.usual.values())
     letters = [letter for letter in "abcdefghklmnpqrst" if letter not in used]
     free = tuple(Index(letter, size) for letter, size in zip(letters, first.shape, strict=False))
-    total = build.add(*(_as_sum(s, free) for s in steps if isinstance(s, Step)))
+    total = build.add(*(_as_sum(s, free, program) for s in steps if isinstance(s, Step)))
     return Step(first.name, free, tuple(Poly.of(i) for i in free), factor(total) or total, first.shape)
 
 
-def _as_sum(step: Step, free: tuple[Index, ...]) -> Expr:
+def _as_sum(step: Step, free: tuple[Index, ...], program: Program) -> Expr:
     moved: dict[Atom, Poly] = {}
     conditions: list[Condition] = []
     pending: list[tuple[Poly, Index]] = []
@@ -47,5 +47,8 @@ def _as_sum(step: Step, free: tuple[Index, ...]) -> Expr:
     outside = [build.test(c) for c in conditions if c not in inside]
     if any(isinstance(n, Pick) for n in walk(body)):  # the place of a largest value says where it may lie
         return build.mul(*outside, without_implied(build.bind("sum", bound, inside, body)))
-    total = Bind("sum", bound, inside, body) if inside else build.bind("sum", bound, (), body)
-    return build.mul(*outside, total)
+    solved = without_guards(build.bind("sum", bound, inside, body), program)
+    is_idle = any(i not in free_indices(body) for i in bound)
+    if is_idle or not any(isinstance(n, (Compare, Test)) for n in walk(solved)):
+        return build.mul(*outside, solved)
+    return build.mul(*outside, Bind("sum", bound, inside, body))
