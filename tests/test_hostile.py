@@ -16,7 +16,7 @@ import kb
 from kb.errors import EqkbError
 
 ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 2.0  # one, and as much again for a busy machine
+SECONDS = 30  # what is refused takes one or less; what is not never ends
 MEMORY = 500 * 2**20
 SYMBOLS = "x y[n] z[n] A[n,n] B[m,n] k:label[n]"
 
@@ -173,7 +173,7 @@ def test_steps_that_double_are_refused_or_kept_by_name(catalogue: kb.Catalogue) 
     with pytest.raises(EqkbError, match="too large"):
         equation.expr  # noqa: B018 - the look-up is the test
     assert equation.vjp("x").text()
-    assert time.process_time() - begun < 2 * SECONDS
+    assert time.process_time() - begun < SECONDS
 
 
 NAMES = ["beta", "gamma", "N", "S", "E", "I", "np", "out", "self", "Q", "zeta", "Symbol", "oo_", "d", "delta", "pi_"]

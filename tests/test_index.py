@@ -143,6 +143,32 @@ def test_windows_with_stride_and_padding_are_proven() -> None:
     assert not Facts().within(s * Poly.of(i) + Poly.of(u) - 1, N)
 
 
+def test_quotients_that_stand_alone_are_proven() -> None:
+    """As in ``K[h // r]`` of grouped heads."""
+    g, r = Poly.of("g"), Poly.of("r")
+    h = Poly.of(Index("h", g * r))
+    assert Facts().within(h // r, g)
+    assert not Facts().within(h // r, g - 1)
+    assert not Facts().within(h // r + 1, g)
+    assert not Facts().within(h // (r + 1) - 1, g)
+    assert Facts().within(h // (r + 1), g)
+    assert Facts().within((g * r - 1 - h) // r, g)
+
+
+@given(small, small, st.integers(1, 4), st.integers(-2, 2), st.sampled_from([N, M, N * M, N + M, N * 3]))
+@settings(max_examples=150)
+def test_quotients_proven_in_range_are(s: int, t: int, by: int, d: int, size: Poly) -> None:
+    i = Index("i", N * M)
+    place = (Poly.of(i) * s + N * t + d) // (M * by) + d
+    if not Facts().within(place, size):
+        return
+    for n, m in product(range(1, 5), repeat=2):
+        for a in range(n * m):
+            sizes = {"n": n, "m": m}
+            found = place.evaluate(lambda x: a if isinstance(x, Index) else sizes[str(x)])  # noqa: B023
+            assert 0 <= found < at(size, n, m)
+
+
 # --- constructors ---------------------------------------------------------------------------------
 
 

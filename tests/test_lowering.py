@@ -82,6 +82,7 @@ FORMULAS = [
     ("y = sum(A[q, f]*x[L[f]], q, f)/n", "A[n,m] x[n] L[m]:label[n]"),
     ("y[i, j] = A[k, j]*A[i, 0] + C[L[j], i]", "A[n,m] C[n,n] L[m]:label[n] k:label[n]"),
     ("y[i] = z[i]*x[2*i] + x[2*i + 1]*x[n + i] + z[n - 1 - i]", "x[2*n+1] z[n]"),
+    ("y[i] = x[i]*z[i//n] + sin(w[i//m])", "x[n*m] z[m] w[n]"),
     ("y[i] = sum(x[i + u]*w[u], u)*z[i]", "x[n+m] w[m] z[n]"),
     ("y[i] = max(x[i + u], u, u < 2) + z[i]", "x[n+1] z[n]"),
     ("y[i] = max(x[i + u]*w[v]*w[u], v, u) + z[i]", "x[n+m] w[m] z[n]"),

@@ -167,7 +167,7 @@ def test_a_file_of_nothing_but_faults_is_answered_quickly(write: Write) -> None:
     start = time.process_time()
     with pytest.raises(CatalogueError) as caught:
         read_file(path)
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 30
     assert len(caught.value.faults) == kb.records.MAX_FAULTS + 1
     assert "more faults" in caught.value.faults[-1].message
 
@@ -176,7 +176,7 @@ def test_wrong_related_ids_are_answered_quickly(write: Write, shipped: Path) -> 
     path = write(*[entry(f"entry_number_{i}", related=f"[entry_namber_{i}]") for i in range(2_000)])
     start = time.process_time()
     _, faults = structural_faults([path], shipped)
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 30
     assert len(faults) == kb.records.MAX_FAULTS
 
 

