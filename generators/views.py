@@ -348,11 +348,16 @@ class Topic:
 
     @cached_property
     def shared(self) -> tuple[SymbolView, ...]:
-        """Symbols that mean the same in several entries, each of them once."""
+        """Symbols that mean the same in several entries; of those with several meanings the most frequent one."""
         found: dict[tuple[str, ...], list[SymbolView]] = {}
         for symbol in (s for view in self.entries for s in view.symbols):
             found.setdefault(_explained(symbol), []).append(symbol)
-        return tuple(same[0] for same in found.values() if len(same) > 1)
+        chosen: dict[str, list[SymbolView]] = {}
+        for same in found.values():
+            glyph = same[0].glyph.latex
+            if len(same) > max(1, len(chosen.get(glyph, ()))):
+                chosen[glyph] = same
+        return tuple(same[0] for same in chosen.values())
 
     def own(self, view: EntryView) -> tuple[SymbolView, ...]:
         """The symbols of an entry that are not shared."""

@@ -84,6 +84,24 @@ def test_symbols_that_entries_share_are_explained_once(tmp_path: Path) -> None:
     assert sheet.count(r"\symbols{") == 2
 
 
+def test_a_symbol_of_several_meanings_is_explained_in_front_by_the_most_frequent(tmp_path: Path) -> None:
+    entries = {
+        name: {
+            "name": name.title(),
+            "topic": "small",
+            "about": "One of several.",
+            "symbols": {"x": {"about": about}, "y": {"role": "output"}},
+            "define": "y = x",
+        }
+        for name, about in zip("abcde", ("a step", "a gate", "a gate", "a gate", "a step"), strict=True)
+    }
+    path = tmp_path / "five.yaml"
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    sheet = cheatsheet(load_catalogue(path), list(entries))
+    assert re.search(r"^\\shared\{.*a gate.*\}$", sheet, re.M)
+    assert (sheet.count("a gate"), sheet.count("a step")) == (1, 2)
+
+
 def test_many_short_rows_stand_side_by_side() -> None:
     def rows(lines: list[str]) -> Formula:
         body = " \\\\\n".join(lines)

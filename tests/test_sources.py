@@ -70,6 +70,11 @@ def test_nothing_else_is_covered(shipped: kb.Catalogue) -> None:
             assert shipped.entry(expected[item.ref]).id == item.entry, item.ref
 
 
+def test_every_entry_names_its_literature(shipped: kb.Catalogue) -> None:
+    assert [i for i in shipped if not all(r.title and r.authors and r.year for r in shipped.entry(i).references)] == []
+    assert [i for i in shipped if not shipped.entry(i).references] == []
+
+
 def test_notes_are_sentences(shipped: kb.Catalogue) -> None:
     for item in shipped.sources():
         assert not item.note or (item.note[0].isupper() and item.note.endswith(".")), item.ref
