@@ -29,7 +29,7 @@ from generators.source import functions_of
 from generators.sources import SourceView, sources_of
 from generators.variants import variants_of
 from kb import tree
-from kb.definitions import formula
+from kb.definitions import formula, timeless
 from kb.evidence import QUESTIONS
 from kb.model import NamedClaim, Reference, Symbol
 from kb.printing import latex as print_latex
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from kb.derivation import Derivation
     from kb.equation import Derivative, Equation
     from kb.evidence import Check, Evidence
+    from kb.printing.glyphs import Context
     from kb.printing.presentation import Presentation
 
 TITLE = "Deep learning equations"
@@ -113,7 +114,8 @@ class EntryView:
     def _symbol(self, symbol: Symbol) -> SymbolView:
         glyph = self.glyph(symbol.name)
         if symbol.arguments:
-            arguments = [self.read(a.partition("[")[0]) for a in symbol.arguments]
+            own = timeless(self.equation.context)
+            arguments = [_formula(a.partition("[")[0], own) for a in symbol.arguments]
             glyph = Formula(
                 f"{glyph.latex}({', '.join(a.latex for a in arguments)})",
                 f"{glyph.text}({', '.join(a.text for a in arguments)})",
@@ -147,8 +149,7 @@ class EntryView:
 
     def read(self, text: str) -> Formula:
         """A formula of the entry, such as a claim, a condition or a size."""
-        node = formula(text, self.equation.context)
-        return Formula(latex_display(node, self.equation.context), print_text(node, self.equation.context))
+        return _formula(text, self.equation.context)
 
     @cached_property
     def partials(self) -> tuple[DerivativeView, ...]:
@@ -302,6 +303,11 @@ class EntryView:
     def references(self) -> tuple[ReferenceView, ...]:
         """Where the equation comes from."""
         return tuple(_reference(r) for r in self.entry.references)
+
+
+def _formula(text: str, context: Context) -> Formula:
+    node = formula(text, context)
+    return Formula(latex_display(node, context), print_text(node, context))
 
 
 def _sizes_text(sizes: Mapping[str, int]) -> str:

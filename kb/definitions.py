@@ -121,6 +121,11 @@ def definition_latex(entry: Entry, context: Context, entries: Mapping[str, Entry
     return latex_lines(shown_statements(entry, context, entries), context, _relation(entry)[1])
 
 
+def timeless(context: Context) -> Context:
+    """The context of what belongs to no time: the arguments by which an abstract function is declared."""
+    return replace(context, times={})
+
+
 def _relation(entry: Entry) -> tuple[str, str]:
     """States change in place unless each has its time."""
     return _RELATIONS[entry.kind == "update" and entry.time is None]

@@ -316,6 +316,9 @@ def lifted_numbers(expr: Expr) -> Expr:
             if all(n < 0 for n in numbers):
                 factor = Add(tuple(build.negative(t) for t in factor.args))
                 number = -number
+            if len({abs(n) for n in numbers}) == 1:
+                shared = abs(numbers[0])
+                factor, number = Add(tuple(build.mul(num(1 / shared), t) for t in factor.args)), shared * number
         made.append(factor)
     return build.mul(num(number), *made)
 

@@ -93,9 +93,11 @@ def _render(catalogue: Catalogue, entry_id: str) -> dict[str, Any]:
 
 
 def _symbol(equation: Equation, symbol: Symbol) -> list[str]:
+    from kb.definitions import formula_text, timeless
+
     instance = symbol.instance or ""
     if not instance.isidentifier() and instance:
-        instance = equation.formula_text(instance)
+        instance = formula_text(instance, timeless(equation.context))
     return [
         equation.symbols[symbol.name].text,
         instance,

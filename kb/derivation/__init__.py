@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,8 @@ class Statement:
         """The statement in the language."""
         if isinstance(self.left, (tree.Name, tree.Element)):
             return str(tree.Step((self.left,), self.right))
+        if isinstance(self.left, tree.Call) and self.left.function == "tuple":
+            return f"{', '.join(map(str, self.left.arguments))} = {self.right}"
         return str(tree.Claim(self.left, "==", self.right)) if self.left is not None else str(self.right)
 
 
@@ -137,21 +139,23 @@ class _Printed:
     """The steps of a derivation, printed."""
 
     def __init__(self, entry: Entry, way: Way, programs: Programs) -> None:
+        from kb.printing.blocks import with_blocks
         from kb.printing.notation import context_for, names_for, with_ranges
         from kb.printing.text import alike
 
         self.way = way
-        known = context_for(entry, way.program, programs)
         shown: list[tree.Node] = [*way.definitions, *way.uses]
         for chain in way.chains:
             shown += [chain.left, *(row.shown for row in chain.rows)]
+        known = with_blocks(context_for(entry, way.program, programs), shown, way.program)
         self.context: Context = alike(shown, with_ranges(known, way.names))
         self.defining: Context = alike(shown, with_ranges(known, names_for(entry, way.program)))
 
     def steps(self) -> Iterator[DerivationStep]:
         from kb.derivation.chains import DEFINITION
 
-        definitions = tuple(self.statement(s.targets[0], s.value, self.defining) for s in self.way.definitions)
+        stated = _decompositions(self.way.definitions)
+        definitions = tuple(self.statement(left, right, self.defining) for left, right in stated)
         if definitions:
             text = "\n".join(s.text for s in definitions)
             latex = definitions[0].latex if len(definitions) == 1 else _aligned(definitions)
@@ -176,6 +180,28 @@ class _Printed:
 
         sides = ("", "") if left is None else (text(left, context), latex(left, context))
         return Statement(left, right, sides[0], text(right, context), sides[1], latex(right, context))
+
+
+def _decompositions(steps: Sequence[tree.Step]) -> list[tuple[tree.Node, tree.Node]]:
+    """Both sides of each step; the results of a decomposition together, ``U, s, V = svd(A)``."""
+    from kb.vocabulary import MATRIX_FUNCTIONS
+
+    found: list[tuple[tree.Node, tree.Node]] = []
+    waiting = list(steps)
+    while waiting:
+        first = waiting[0]
+        value, count = first.value, 1
+        for row in MATRIX_FUNCTIONS.values():
+            part = waiting[: len(row.words)]
+            calls = [tree.Call(word, value.arguments) for word in row.words] if isinstance(value, tree.Call) else []
+            if calls and [step.value for step in part] == calls:
+                count = len(calls)
+                left = tree.Call("tuple", tuple(step.targets[0] for step in part))
+                found.append((left, tree.Call(row.name, calls[0].arguments)))
+        if count == 1:
+            found.append((first.targets[0], value))
+        del waiting[:count]
+    return found
 
 
 def _aligned(statements: tuple[Statement, ...]) -> str:

@@ -213,7 +213,7 @@ class _Writer:
         return self.made(local, scope, self.rows(states, scope), False)
 
     def made(self, local: _Local, scope: Names, rows: Sequence[Row], is_result: bool) -> Chain:
-        above = element(local.step.name, [poly_tree(p, scope) for p in local.target])
+        above = scope.read(local.step.name, [poly_tree(p, scope) for p in local.target])
         below = element(self.symbol, [poly_tree(Poly.of(i), scope) for i in self.wrt])
         letters = {i: scope.given[i] for i in (*local.free, *self.wrt)}
         left = tree.Call("d", (above, below))

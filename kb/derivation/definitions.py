@@ -47,7 +47,7 @@ class Definitions:
             statement = made[own.index(step)]
             if len(statement.targets) == 1 and self.is_one_step(statement):
                 value = self.with_hidden(statement.value, step)
-                if tree.names(value) & self.steps <= step.inputs:
+                if tree.names(value) & self.steps <= self.read(step):
                     return replace(statement, value=value)
         if are_blocks(own):
             return joined([s for s in own if isinstance(s, Step)], self.names)
@@ -62,9 +62,14 @@ class Definitions:
     def steps(self) -> set[str]:
         return {s.name for s in self.program.steps}
 
+    def read(self, step: AnyStep) -> set[str]:
+        """The names that a step reads, and those of which it reads an inverse or the like."""
+        array_steps = [s for s in self.program.steps if isinstance(s, ArrayStep) and s.name in step.inputs]
+        return {*step.inputs, *(s.argument for s in array_steps)}
+
     def with_hidden(self, value: tree.Node, step: AnyStep) -> tree.Node:
         """The names of steps that the author left without one: ``sigmoid(z)`` for ``sigmoid(W @ x + b)``."""
-        for name in sorted((step.inputs & self.steps) - tree.names(value)):
+        for name in sorted((self.read(step) & self.steps) - tree.names(value) - set(self.names.inverses)):
             hidden = self.program.definitions(name)
             if len(hidden) == 1:
                 shown = self.presenter.shown_definition(hidden[0], self.names, self.program)
@@ -93,7 +98,8 @@ class Definitions:
         for step in reversed(self.program.steps):
             if step.name in wanted:
                 statement = self.statement(step)
-                found += [statement] if statement not in found else []
+                if statement not in found and step.name not in self.names.inverses:
+                    found.append(statement)
                 wanted = wanted | tree.names(statement.value)
         yield from reversed(found)
 

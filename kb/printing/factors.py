@@ -75,9 +75,36 @@ def take_apart(expr: Expr) -> Factors:
             case Fn(name="exp") if (split := softmax_form(factor)) is not None:
                 found.above += split[0]
                 found.below += split[1]
+            case Bind() | Add() if (positive := _positive(factor, expr)) is not None:
+                found.number = -found.number
+                found.above.append(positive)
             case _:
                 found.above.append(factor)
     return found
+
+
+def is_negative_sum(expr: Bind) -> bool:
+    """Whether all terms of a sum over indices have a minus, which then stands in front of the sum."""
+    return expr.op == "sum" and take_apart(expr.body).number < 0
+
+
+def _positive(factor: Expr, whole: Expr) -> Expr | None:
+    """A factor without its minus, where it is a sum over indices or one of terms that all have one."""
+    match factor:
+        case Bind(op=op, indices=indices, conditions=conditions, body=body) if is_negative_sum(factor):
+            return Bind(op, indices, conditions, _absolute(body))
+        case Add(args=terms) if factor is not whole and all(build.split_coefficient(t)[0] < 0 for t in terms):
+            return Add(tuple(map(build.negative, terms)))
+    return None
+
+
+def _absolute(expr: Expr) -> Expr:
+    """The product without the minus of its number and of its factors."""
+    factors = []
+    for factor in expr.args if isinstance(expr, Mul) else (expr,):
+        positive = _positive(factor, expr)
+        factors.append(Num(abs(factor.value)) if isinstance(factor, Num) else factor if positive is None else positive)
+    return build.mul(*factors)
 
 
 def softmax_form(expr: Fn) -> tuple[list[Expr], list[Expr]] | None:

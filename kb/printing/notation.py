@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ from kb.printing.matrix import matrix_notation, turn_notation
 from kb.printing.names import Names, poly_tree
 from kb.printing.order import COTANGENT, GIVEN, STEP, TANGENT, authored_pairs
 from kb.printing.reify import reify
-from kb.printing.trees import element, renamed
+from kb.printing.trees import element, mapped, renamed
 from kb.printing.written import written_out
 from kb.vocabulary import MATRIX_FUNCTIONS
 
@@ -299,10 +299,11 @@ def authored(entry: Entry, program: Program, entries: Mapping[str, Entry]) -> di
     return found
 
 
-def borrowed(step: AnyStep, entry: Entry, programs: Programs | None) -> tree.Step | None:
+def borrowed(step: AnyStep, places: Sequence[tree.Node], entry: Entry, programs: Programs | None) -> tree.Step | None:
     """The step as an entry that is called states it: the same name, read from the same names, the same operations.
 
-    On more axes than there it maps over the leading ones, as calls of entries do.
+    ``places`` are the indices of the step. On more axes than there it maps over the leading ones, as
+    calls of entries do; with a single one more that is the subscript of all that has it.
     """
     if programs is None or not isinstance(step, Step) or entry.id not in programs.entries:
         return None
@@ -314,8 +315,30 @@ def borrowed(step: AnyStep, entry: Entry, programs: Programs | None) -> tree.Ste
         for statement in authored(programs.entries[callee], program, programs.entries).get(step.name, ()):
             same = len(own) == 1 and _operations(own[0]) == _operations(step)
             if same and isinstance(statement.targets[0], tree.Name) and tree.names(statement.value) == step.inputs:
+                more = _more_axes(step, own[0])
+                if set(more.values()) <= {0, 1} and more[step.name] == 1:
+                    return _with_lead(statement, places[0], {name for name, count in more.items() if count})
                 return statement
     return None
+
+
+def _more_axes(step: Step, other: Step) -> dict[str, int]:
+    """How many axes more than in the other step the names have that a step sets and reads."""
+    mine, theirs = ({s.name: len(s.target), **{r.name: len(r.index) for r in reads(s.expr)}} for s in (step, other))
+    return {name: count - theirs.get(name, count) for name, count in mine.items()}
+
+
+def _with_lead(statement: tree.Step, lead: tree.Node, names: set[str]) -> tree.Step:
+    """The statement with a leading subscript at some of its names."""
+
+    def visit(node: tree.Node) -> tree.Node:
+        if isinstance(node, tree.Name) and node.id in names:
+            return tree.Element(node, (lead,))
+        return mapped(node, visit)
+
+    (target,) = statement.targets
+    assert isinstance(target, tree.Name)
+    return replace(statement, targets=(tree.Element(target, (lead,)),), value=visit(statement.value))
 
 
 def _operations(step: Step) -> list[str]:

@@ -460,7 +460,7 @@ class Presenter:
         left, right, _ = definition_of(step, names, program or self.program)
         assert isinstance(left, (tree.Name, tree.Element))
         if isinstance(step, Step) and isinstance(left, tree.Element) and len(left.indices) == len(step.free):
-            lent = borrowed(step, self.entry, self.programs)
+            lent = borrowed(step, left.indices, self.entry, self.programs)
             if lent is not None:
                 return lent
         return tree.Step((left,), right)

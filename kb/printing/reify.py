@@ -49,6 +49,7 @@ from kb.printing.factors import (
     free_indices_only,
     has_binder,
     in_order,
+    is_negative_sum,
     mean_of,
     plain_first,
     positive_sum,
@@ -92,6 +93,8 @@ class Reifier:
         """Any expression."""
         match expr:
             case Num() | Mul() | Pow() | Test():
+                return self.product(take_apart(expr))
+            case Bind() if is_negative_sum(expr):
                 return self.product(take_apart(expr))
             case Add(args=(one, other)) if (chosen := alternatives(one, other)) is not None:
                 condition, then, otherwise = chosen
