@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from kb import tree
@@ -14,6 +15,7 @@ from kb.index.program import Program
 from kb.model import Entry
 from kb.parser import parse_statement
 from kb.printing.names import Names, poly_tree
+from kb.printing.trees import differentiated
 from kb.programs import Programs
 from kb.vocabulary import DOMAINS
 
@@ -21,18 +23,19 @@ _TIED = ("symmetric", "positive_definite", "orthogonal", "one_hot")
 
 
 def claimed_form(
-    programs: Programs, entry: Entry, output: str, symbol: str, part: Partial, constrained: bool = False
+    programs: Programs, entry: Entry, output: str, by: Sequence[str], part: Partial, constrained: bool = False
 ) -> tree.Claim | None:
     """The first proven claim ``d(output[...], symbol[...]) == ...`` about this part of the derivative.
 
-    ``output`` is the public name. Without ``constrained`` the claim must hold for all values, with
-    it only one is taken that needs the constraints of the symbols.
+    ``output`` is the public name; ``by`` names the symbol, twice for the second derivative
+    ``d(d(output[...], symbol[...]), symbol[...])``. Without ``constrained`` the claim must hold for
+    all values, with it only one is taken that needs the constraints of the symbols.
     """
     if programs.entries.get(entry.id) is not entry:
         return None
     for named in entry.claims:
         claim = parse_statement(named.text)
-        if named.refuted or not isinstance(claim, tree.Claim) or not _is_about(claim, output, symbol, part):
+        if named.refuted or not isinstance(claim, tree.Claim) or not _is_about(claim, [output, *by], part):
             continue
         try:
             form = elaborate_claim(programs.elaborated(entry.id), named.text, programs, programs.entries)
@@ -56,21 +59,20 @@ def _unconstrained(program: Program) -> Program:
     return replace(program, tensors=tensors)
 
 
-def _is_about(claim: tree.Claim, output: str, symbol: str, part: Partial) -> bool:
+def _is_about(claim: tree.Claim, names: Sequence[str], part: Partial) -> bool:
     """Whether the left side is the derivative in question, element by element, with distinct indices."""
-    match claim:
-        case tree.Claim(tree.Call("d", (above, below)), "=="):
-            pass
-        case _:
-            return False
+    shown = differentiated(claim.left)
+    if claim.relation != "==" or [_name(node) for node in shown] != list(names):
+        return False
+    output = names[0]
     if any(
         isinstance(n, tree.Call) and n.function in ("d", "vjp") and _name(n.arguments[0]) == output
         for n in tree.walk(claim.right)
     ):
         return False  # by other derivatives of the output, which would have to be known first
     places = (*part.target, *map(Poly.of, part.wrt))
-    written = [i for a in (above, below) if isinstance(a, tree.Element) for i in a.indices]
-    if [_name(above), _name(below)] != [output, symbol] or len(written) != len(places):
+    written = [i for node in shown if isinstance(node, tree.Element) for i in node.indices]
+    if len(written) != len(places):
         return False
     given: dict[Index | Variable, str] = {}
     for place, node in zip(places, written, strict=True):
@@ -81,8 +83,8 @@ def _is_about(claim: tree.Claim, output: str, symbol: str, part: Partial) -> boo
             given[index] = letters[0]
     if len(set(given.values())) != len(given):
         return False
-    names = Names(given=given)
-    return all(node == poly_tree(p, names) for p, node in zip(places, written, strict=True))
+    scope = Names(given=given)
+    return all(node == poly_tree(p, scope) for p, node in zip(places, written, strict=True))
 
 
 def _name(node: tree.Node) -> str | None:

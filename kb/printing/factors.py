@@ -11,6 +11,7 @@ from kb.index import build
 from kb.index.affine import Poly
 from kb.index.nodes import (
     ONE,
+    ZERO,
     Add,
     Bind,
     Condition,
@@ -165,6 +166,26 @@ def alternatives(one: Expr, other: Expr) -> tuple[Condition, Expr, Expr] | None:
         factors = term.args if isinstance(term, Mul) else (term,)
         values.append(build.mul(*(f for f in factors if not isinstance(f, Test))))
     return first.tests[0], values[0], values[1]
+
+
+def elsewhere(expr: Expr) -> tuple[Condition, Expr] | None:
+    """``(1 - [c])*a`` where ``a`` only minds c so as to stay finite: not c, and what ``a`` is there."""
+    if not isinstance(expr, Mul):
+        return None
+    for factor in expr.args:
+        tests = [n for n in walk(factor) if isinstance(n, Test)]
+        if len(tests) != 1 or factor != build.subtract(ONE, tests[0]):
+            continue
+        others = build.mul(*(f for f in expr.args if f is not factor))
+        if tests[0] in walk(others):
+            return build.negation(tests[0].condition), _without_test(others, tests[0])
+    return None
+
+
+def _without_test(expr: Expr, test: Test) -> Expr:
+    """The expression where the condition of a test does not hold."""
+    found: Expr = build.transform(expr, lambda node: ZERO if node == test else None)
+    return found
 
 
 def said_once(expr: Expr) -> Expr:

@@ -24,6 +24,7 @@ from kb.printing.layout import (
     Signed,
     arrange,
     branches,
+    column_of,
     context_of_targets,
 )
 from kb.printing.ranks import rank
@@ -177,8 +178,9 @@ class LatexPrinter(CallPrinter):
 
     def element(self, element: Element, inline: bool) -> Box:
         """A value of an array: its indices join the subscripts that the name already has."""
-        base = self.box(element.base, inline)
-        below = self.indices(element.indices)
+        matrix = column_of(element, self.context)
+        base = self.box(matrix or element.base, inline)
+        below = (":," if matrix else "") + self.indices(element.indices)
         if base.glyph is not None:
             glyph = Glyph(base.glyph.base, (*base.glyph.subscripts, below), base.glyph.superscripts)
             return Box(assemble(glyph), base.level, glyph=glyph)

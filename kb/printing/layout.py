@@ -292,6 +292,14 @@ def is_gradient(value: Node, variable: Node, context: Context) -> bool:
     return not isinstance(value, (Name, Element)) and rank(value, context) == 0 and rank(variable, context) == 1
 
 
+def column_of(element: Element, context: Context) -> Name | None:
+    """The matrix of which ``A.T[j]`` is a column, written ``A[:,j]``."""
+    match element:
+        case Element(Transpose(Name() as matrix), (_,)) if rank(matrix, context) == 2:
+            return matrix
+    return None
+
+
 def without_brackets(function: str, arguments: Sequence[Node], context: Context) -> list[Node]:
     """The arguments of an entry that has a notation, a lone number instead of an array of it: ``D(mu; s2)``."""
     known = function in context.calls and function not in BUILT_IN

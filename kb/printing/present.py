@@ -41,7 +41,7 @@ from kb.printing.order import PART, STEP, TANGENT
 from kb.printing.presentation import Line, Presentation, Shape
 from kb.printing.reify import reify
 from kb.printing.scatters import gathered
-from kb.printing.trees import element, is_indexed, renamed, replaced_by_names
+from kb.printing.trees import differentiated, element, is_indexed, renamed, replaced_by_names
 
 if TYPE_CHECKING:
     from kb.programs import Programs
@@ -211,13 +211,15 @@ class Presenter:
             return None
         from kb.printing.claimed import claimed_form
 
-        claim = claimed_form(self.programs, self.entry, self.public(held), symbol, part, constrained)
+        by = [symbol] * (1 + (self.form == "hessian"))
+        claim = claimed_form(self.programs, self.entry, self.public(held), by, part, constrained)
         held_names = {public: name for public, name in self.program.returns if public != name}
         if claim is None or not held_names:
             return claim
-        assert isinstance(claim.left, tree.Call)
-        above, below = claim.left.arguments
-        left = tree.Call("d", (renamed(above, held_names), below))
+        above, *below = differentiated(claim.left)
+        left = renamed(above, held_names)
+        for node in below:
+            left = tree.Call("d", (left, node))
         return tree.Claim(left, claim.relation, renamed(claim.right, held_names))
 
     def public(self, held: str) -> str:
@@ -225,11 +227,9 @@ class Presenter:
 
     def renamed(self, claim: tree.Claim, part: Partial, scope: Names) -> Names:
         """The part's indices by the letters of the claim, which alone are in sight."""
-        assert isinstance(claim.left, tree.Call)
-        above, below = (a.indices if isinstance(a, tree.Element) else () for a in claim.left.arguments)
+        written = [i for node in differentiated(claim.left) if isinstance(node, tree.Element) for i in node.indices]
         given = dict(scope.given)
-        pairs = [*zip(part.target, above, strict=True), *zip(map(Poly.of, part.wrt), below, strict=True)]
-        for place, node in pairs:
+        for place, node in zip((*part.target, *map(Poly.of, part.wrt)), written, strict=True):
             if place.index is not None and isinstance(node, tree.Name):
                 given[place.index] = node.id
         ranges = {i: {format_poly(i.size)} for i in given if isinstance(i, Index) and i.size is not None}
@@ -274,12 +274,17 @@ class Presenter:
         above = element(held, [poly_tree(p, scope) for p in target])
         one = element(symbol, [poly_tree(p, scope) for p in first])
         two = element(symbol, [poly_tree(Poly.of(i), scope) for i in part.wrt])
-        left = tree.Call("d", (tree.Call("d", (above, one)), two))
+        left: tree.Node = tree.Call("d", (tree.Call("d", (above, one)), two))
         if part.expr == ZERO:
             symbol_, output = tree.Name(symbol), tree.Name(held)
             return Line(tree.Call("d", (tree.Call("d", (output, symbol_)), symbol_)), tree.Number("0"))
         expr = self.as_authored(self.unfolded(part.expr, derived, name))
-        right = self.index_notation(expr, scope)
+        claimed = self.claimed(part, held, symbol, constrained=False)
+        if claimed is not None:
+            left, right, scope = claimed.left, claimed.right, self.renamed(claimed, part, scope)
+            names.note(scope.ranges)
+        else:
+            right = self.index_notation(expr, scope)
         return Line(left, right, self.with_constraints(expr, right, scope))
 
     def unfolded(self, expr: Expr, derived: Program, name: str) -> Expr:

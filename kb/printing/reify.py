@@ -46,6 +46,7 @@ from kb.index.program import Program
 from kb.printing.factors import (
     Factors,
     alternatives,
+    elsewhere,
     free_indices_only,
     has_binder,
     in_order,
@@ -80,11 +81,14 @@ class Reifier:
 
     def alone(self, expr: Expr) -> tree.Node:
         """An expression that stands for itself: here ``a if c else 0`` reads better than a bracket."""
+        beside = elsewhere(expr)
+        if beside is not None:
+            condition, rest = beside
+            return tree.Cases(self.visit(rest), self.condition(condition), tree.Number("0"))
         found = take_apart(expr)
         conditions = [c for c in found.tests if not self.is_delta(c)]
         if len(conditions) == 1 and not free_indices_only(conditions[0]) and len(found.tests) == 1:
-            rest = Factors(found.number, found.above, found.below)
-            value = self.product(rest)
+            value = self.product(Factors(found.number, found.above, found.below))
             if not (isinstance(value, tree.Number) and value.text == "0"):
                 return tree.Cases(value, self.condition(conditions[0]), tree.Number("0"))
         return self.visit(expr)

@@ -27,6 +27,7 @@ from kb.printing.layout import (
     Signed,
     arrange,
     branches,
+    column_of,
     context_of_targets,
     contexts_in_time,
 )
@@ -138,6 +139,8 @@ class TextPrinter(TextCalls):
                 return Box(shown, SCRIPTED if shown[-1] in "′*⁰¹²³⁴⁵⁶⁷⁸⁹" else ATOM)
             case Element():
                 merged = merge_indices(item)
+                if (matrix := column_of(merged, self.context)) is not None:
+                    return Box(f"{self.box(matrix).tex}[:,{self.listed(merged.indices)}]")
                 base = self.box(merged.base)
                 inner = base.tex if base.level >= SCRIPTED and isinstance(merged.base, Name) else held(base, ATOM)
                 return self.element(inner, merged.indices)

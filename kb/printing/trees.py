@@ -167,6 +167,14 @@ def renamed(node: tree.Node, names: dict[str, str]) -> tree.Node:
     return node
 
 
+def differentiated(node: tree.Node) -> list[tree.Node]:
+    """What ``d(d(y, x), z)`` differentiates, then by what: y, x, z; the node alone where it is no derivative."""
+    match node:
+        case tree.Call("d", (above, below)):
+            return [*differentiated(above), below]
+    return [node]
+
+
 def is_indexed(left: tree.Node, right: tree.Node) -> bool:
     """Whether a statement is in index notation and not in that of matrices."""
     places = len(left.indices) if isinstance(left, tree.Element) else 0
