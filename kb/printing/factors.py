@@ -8,12 +8,14 @@ from fractions import Fraction
 from functools import lru_cache
 
 from kb.index import build
-from kb.index.affine import Poly
+from kb.index.affine import Index, Poly
 from kb.index.nodes import (
     ONE,
     ZERO,
     Add,
     Bind,
+    Cases,
+    Compare,
     Condition,
     Expr,
     Fn,
@@ -33,6 +35,8 @@ from kb.index.nodes import (
     val,
     walk,
 )
+
+Listed = Expr | list["Listed"]
 
 
 @dataclass
@@ -166,6 +170,39 @@ def alternatives(one: Expr, other: Expr) -> tuple[Condition, Expr, Expr] | None:
         factors = term.args if isinstance(term, Mul) else (term,)
         values.append(build.mul(*(f for f in factors if not isinstance(f, Test))))
     return first.tests[0], values[0], values[1]
+
+
+def listing(expr: Expr) -> tuple[list[Index], list[Listed]] | None:
+    """The indices of an array literal and its values: a choice by one index after the other, value by value."""
+    index, values = _choices(expr)
+    if index is None:
+        return None
+    inner = [found for found in map(listing, values) if found is not None]
+    if len(inner) == len(values) and all(indices == inner[0][0] for indices, _ in inner):
+        return [index, *inner[0][0]], [rows for _, rows in inner]
+    return [index], list(values)
+
+
+def _choices(expr: Expr) -> tuple[Index | None, list[Expr]]:
+    """The index by which one of as many values as it has is chosen, and these values."""
+    if not isinstance(expr, Cases):
+        return None, []
+    values: list[Expr] = []
+    found: Index | None = None
+    rest: Expr = expr
+    while isinstance(rest, Cases) and len(rest.branches) == 1:
+        ((condition, value),) = rest.branches
+        match condition:
+            case Compare(op="==", left=Val(poly=place), right=Num(value=number)) if number == len(values):
+                pass
+            case _:
+                break
+        if place.index is None or found not in (None, place.index):
+            break
+        found, rest = place.index, rest.otherwise
+        values.append(value)
+    values.append(rest)
+    return (found, values) if found is not None and found.extent.constant == len(values) else (None, [])
 
 
 def elsewhere(expr: Expr) -> tuple[Condition, Expr] | None:

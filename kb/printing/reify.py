@@ -45,12 +45,14 @@ from kb.index.nodes import (
 from kb.index.program import Program
 from kb.printing.factors import (
     Factors,
+    Listed,
     alternatives,
     elsewhere,
     free_indices_only,
     has_binder,
     in_order,
     is_negative_sum,
+    listing,
     mean_of,
     plain_first,
     positive_sum,
@@ -149,6 +151,9 @@ class Reifier:
                 places = tuple(poly_tree(p, self.names) for p in at)
                 left = places[0] if len(places) == 1 else tree.Call("tuple", places)
                 return tree.Call("iverson", (tree.Comparison("==", left, self.bound(f"arg{op}", inner)),))
+            case Cases() if (listed := listing(expr)) is not None:
+                over, values = listed
+                return tree.Element(self.listed(values), tuple(tree.Name(self.names.given[i]) for i in over))
             case Cases(branches=branches, otherwise=otherwise):
                 node = self.visit(otherwise)
                 for condition, value in reversed(branches):
@@ -159,6 +164,10 @@ class Reifier:
                 name = tree.Name(inner_scope.names.given[variable])
                 return tree.Call("integral", (inner_scope.visit(body), name, self.visit(low), self.visit(high)))
         raise TypeError(f"not an expression: {expr!r}")
+
+    def listed(self, values: Listed) -> tree.Node:
+        """A vector or a matrix by its elements."""
+        return self.visit(values) if isinstance(values, Expr) else tree.Array(tuple(map(self.listed, values)))
 
     def signed(self, expr: Expr) -> tuple[bool, tree.Node]:
         """Whether the term is subtracted, and its absolute form."""
