@@ -86,6 +86,20 @@ class ShapeView:
 
 
 @dataclass(frozen=True, slots=True)
+class TotalView:
+    """A cotangent that is marked as a total: of what, and what the bar alone would be.
+
+    That is the cotangent ``given`` for a value that other results read too, or else a step of the
+    definition, such as a mean.
+    """
+
+    glyph: Formula
+    of: Formula
+    bar: Formula
+    given: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DerivativeView:
     """One form of the derivative with respect to some symbols; ``uses`` are the constraints it needs."""
 
@@ -95,6 +109,7 @@ class DerivativeView:
     shapes: tuple[ShapeView, ...]
     steps: tuple[str, ...]
     uses: tuple[str, ...]
+    totals: tuple[TotalView, ...]
 
     def of_role(self, role: str) -> tuple[ShapeView, ...]:
         """The shapes of its cotangents, or of the derivatives."""

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from generators.parts import ComparisonRow, ComparisonView, Formula, Link, VariantView
 from kb.comparison import Comparison, numbers_text
+from kb.definitions import formula, instances, timeless
 from kb.errors import EqkbError
+from kb.printing import latex, text
 
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
@@ -41,8 +43,15 @@ def _comparison(one: Equation, other: Equation, catalogue: Catalogue) -> Compari
         glyphs = [_glyph(e, n, row.word) for e, n in pairs if n is not None]
         numbers = ["" if name is None else numbers_text(v) for name, v in zip(row.names, row.values, strict=True)]
         rows.append(ComparisonRow(row.word, tuple(dict.fromkeys(glyphs)), numbers[0], numbers[1]))
-    shared = tuple((_glyph(one, name, "given"), numbers_text(value)) for name, value in found.shared.items())
-    return ComparisonView(shared, tuple(rows), found)
+    shared = [(_glyph(one, name, "given"), numbers_text(value)) for name, value in found.shared.items()]
+    functions = [(_function(e, call), instance) for e in (one, other) for call, instance in instances(e.entry).items()]
+    return ComparisonView(tuple(dict.fromkeys([*functions, *shared])), tuple(rows), found)
+
+
+def _function(equation: Equation, call: str) -> Formula:
+    context = timeless(equation.context)
+    node = formula(call, context)
+    return Formula(latex(node, context), text(node, context))
 
 
 def _glyph(equation: Equation, name: str, word: str) -> Formula:

@@ -6,7 +6,7 @@ LaTeX without dollar signs and in Unicode.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from generators.parts import (
     ReferenceView,
     ShapeView,
     SymbolView,
+    TotalView,
     VariantView,
     product_of,
 )
@@ -218,6 +219,7 @@ class EntryView:
             ),
             derivative.steps,
             derivative.uses,
+            tuple(_totals(derivative.presentation)),
         )
 
     @cached_property
@@ -312,6 +314,21 @@ def _formula(text: str, context: Context) -> Formula:
 
 def _sizes_text(sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{name}={size}" for name, size in sizes.items())
+
+
+def _totals(presentation: Presentation) -> Iterator[TotalView]:
+    """The cotangents on the left sides that are marked as totals."""
+    given = {str(shape.subject) for shape in presentation.shapes if shape.role == "cotangent"}
+
+    def shown(name: str) -> Formula:
+        node = tree.Name(name)
+        return Formula(print_latex(node, presentation.context), print_text(node, presentation.context))
+
+    lefts = [line.left.base if isinstance(line.left, tree.Element) else line.left for line in presentation.content]
+    for name in dict.fromkeys(left.id for left in lefts if isinstance(left, tree.Name)):
+        base = name.removesuffix("_total_bar")
+        if base != name:
+            yield TotalView(shown(name), shown(base), shown(f"{base}_bar"), f"{base}_bar" in given)
 
 
 def _is_worth_reading(presentation: Presentation) -> bool:

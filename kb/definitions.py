@@ -126,6 +126,12 @@ def timeless(context: Context) -> Context:
     return replace(context, times={})
 
 
+def instances(entry: Entry) -> dict[str, str]:
+    """What stands for the abstract functions of an entry where numbers are needed, by the functions as declared."""
+    abstract = [s for s in entry.symbols if s.kind == "function" and s.instance]
+    return {f"{s.name}({', '.join(a.partition('[')[0] for a in s.arguments)})": s.instance or "" for s in abstract}
+
+
 def _relation(entry: Entry) -> tuple[str, str]:
     """States change in place unless each has its time."""
     return _RELATIONS[entry.kind == "update" and entry.time is None]

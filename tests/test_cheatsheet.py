@@ -117,7 +117,7 @@ def test_many_short_rows_stand_side_by_side() -> None:
 
 def test_derivatives_are_aligned_with_each_other() -> None:
     def shown(name: str, latex: str) -> DerivativeView:
-        return DerivativeView("partial", (name,), Formula(latex, ""), (), (), ())
+        return DerivativeView("partial", (name,), Formula(latex, ""), (), (), (), ())
 
     short, long = shown("a", "u = a"), shown("b", "v = " + "x" * 5000)
     assert derivatives([short, short]) == r"\rows{\row{u}{= a}\row{u}{= a}}"

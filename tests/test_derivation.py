@@ -112,6 +112,29 @@ def test_the_derivative_of_a_recurrence_is_a_recurrence() -> None:
     assert found.steps[-1].text == "∂hₜ/∂h₀ = a·(1 − hₜ²)·∂hₜ₋₁/∂h₀"
 
 
+def test_definitions_stand_as_they_were_stated() -> None:
+    decomposed = CATALOGUE["svd"].derivation("A", points=1).steps[0]
+    assert decomposed.text.splitlines()[0] == "(U, σ, V) = svd(A)"
+    assert decomposed.statements[0].source == "U, s, V = svd(A)"
+    heads = CATALOGUE["multi_head_attention"].derivation("W_O", points=1).steps[0]
+    assert r"[\mathrm{head}_1, \dots, \mathrm{head}_h]" in heads.latex
+    inverted = CATALOGUE["normal_equation"].derivation("X", points=1)
+    assert inverted.steps[0].text == "G = Xᵀ X\nθ = G⁻¹ Xᵀ y"
+    assert any(step.text.startswith("∂(G⁻¹)ᵢₗ/∂Xⱼₖ = ") for step in inverted.steps)
+
+
+def test_an_array_literal_stays_one() -> None:
+    found = CATALOGUE["inverse_2x2"].derivation("a", points=1)
+    assert not any(" if " in step.text for step in found.steps)
+    assert "[[d, −b], [−c, a]]ᵢⱼ" in found.text()
+
+
+def test_a_minus_of_all_terms_stands_before_their_sum() -> None:
+    found = CATALOGUE["js_divergence"].derivation("P", points=1)
+    assert any(step.text.startswith("∂D₂/∂Pᵢ = −Σⱼ ") for step in found.steps)
+    assert not any("(−" in step.text for step in found.steps)
+
+
 def test_what_has_no_derivative_is_refused() -> None:
     with pytest.raises(NotFound, match="did you mean 'z'"):
         CATALOGUE["softmax"].derivation("zz")

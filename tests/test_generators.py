@@ -163,6 +163,18 @@ def test_the_page_of_an_entry(softmax: EntryView) -> None:
     assert "\n\n\n" not in re.sub(r"```python\n.*?```", "code", page, flags=re.S)
 
 
+def test_totals_of_cotangents_are_explained(shipped: Catalogue) -> None:
+    momentum, covariance = views(shipped, ["momentum", "covariance"])
+    whole = r"is the whole cotangent of $v_t$: $\bar{v}_t$ and what comes back through the values computed from it."
+    assert whole in markdown.page(momentum)
+    assert r"is the cotangent of $x$, while $\bar{x}$ is a step of the definition." in markdown.page(covariance)
+
+
+def test_arguments_of_abstract_functions_belong_to_no_time(shipped: Catalogue) -> None:
+    (sgd,) = views(shipped, ["sgd"])
+    assert next(s.glyph.latex for s in sgd.symbols if s.name == "L") == r"\mathcal{L}(x, \theta)"
+
+
 def test_the_evidence_of_a_page_has_its_numbers(softmax: EntryView) -> None:
     page = markdown.page(softmax)
     assert softmax.evidence is not None

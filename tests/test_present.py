@@ -188,6 +188,24 @@ def test_a_proven_claim_gives_the_form() -> None:
     assert str(without.statements[0]) == "d(y, z) == 1/(1 + exp(-z))"
 
 
+def test_a_proven_claim_gives_the_form_of_a_second_derivative() -> None:
+    assert "∂²η_t/∂γ² = η₀·⌊t/k⌋·(⌊t/k⌋ − 1)·γ^(⌊t/k⌋−2)" in lines("step_decay", "hessian", "gamma")
+    assert "∂²L/(∂wⱼ ∂wₖ) = 2/N·Σᵢ Xᵢⱼ·Xᵢₖ" in lines("mse_weight_gradient", "hessian", "w")
+
+
+def test_what_all_heads_have_bears_the_subscript_of_the_head() -> None:
+    assert "\n  A[i] = softmax(S[i])" in shown("multi_head_attention", "partial", "V").text()
+
+
+def test_quotients_that_would_be_infinite_are_shown_by_cases() -> None:
+    assert "F_C[i,j] = 1/(λ[j] − λ[i]) if i ≠ j, else 0" in shown("pca_eigendecomposition", "partial", "C").text()
+
+
+def test_a_number_that_all_terms_share_stands_in_front() -> None:
+    found = shown("pca_eigendecomposition", "partial", "C").text()
+    assert " = 1/2·Σ_m U[i,m]·(U[k,m]·U[l,j] + U[k,j]·U[l,m])·F_C[m,j]\n" in found
+
+
 def test_new_states_differ_from_old_ones() -> None:
     found = lines("adam", "partial", "m")
     assert "∂m_t[i]/∂m_{t−1}[j] = β₁·δ[i,j]" in found

@@ -85,6 +85,9 @@ GOLDEN = [
     ("sigma2[j]", r"\sigma_j^2"),
     ("sigma2[j]**2", r"\sigma_j^4"),
     ("softmax(x)[i]", r"\operatorname{softmax}(x)_i"),
+    ("A.T[i]", "A_{:,i}"),
+    ("A @ B.T[i] + A.T[i + 1]", r"A B_{:,i} + A_{:,i+1}"),
+    ("x.T @ A.T[i]", r"x^{\top} A_{:,i}"),
     ("x_prime.T @ y", r"x^{\prime \top} y"),
     # functions
     ("sigmoid(a)*(1 - sigmoid(a))", r"\sigma(a)(1 - \sigma(a))"),

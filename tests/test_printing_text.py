@@ -35,6 +35,7 @@ GOLDEN = [
     ("S*(S_bar - rowsum(S*S_bar))", "S ⊙ (S̄ − rowsum(S ⊙ S̄))"),
     ("S_bar @ A/sqrt(d_k)", "S̄ A / √d_k"),
     ("inv(A.T @ A) @ A.T @ y", "(Aᵀ A)⁻¹ Aᵀ y"),
+    ("A.T[i] + norm(A.T[i])", "A[:,i] + ‖A[:,i]‖₂"),
     ("(A @ x)*y", "(A x) ⊙ y"),
     ("a**2 + a**-1 + a**b + a**(1/b)", "a² + a⁻¹ + a^b + a^(1/b)"),
     ("beta_1**t", "β₁^t"),

@@ -75,7 +75,7 @@ def test_one_side_links_both(small: Catalogue) -> None:
 def test_pages_of_both_sides_say_it(small: Catalogue) -> None:
     pages = {view.id: markdown.page(view) for view in views(small, ["total", "average", "largest"])}
     assert "- [A name](average.md): divides by the number of values\n" in pages["total"]
-    assert "- [A name](total.md): this one divides by the number of values\n" in pages["average"]
+    assert "- [A name](total.md): unlike it, this one divides by the number of values\n" in pages["average"]
     assert "- [A name](largest.md): takes the largest value\n" in pages["average"]
     assert "- [A name](average.md): takes the mean\n" in pages["largest"]
 
@@ -85,11 +85,16 @@ def test_show_says_it_too(small: Catalogue, tmp_path: Path, capsys: pytest.Captu
     assert main(["show", "average", *options]) == 0
     shown = capsys.readouterr().out
     (numbers,) = re.findall(r"given x = (.*)\n    average: gives y = .*\n    total: gives y = (.*)\n", shown)
-    assert "\n  total: this one divides by the number of values\n" in shown
+    assert "\n  total: unlike it, this one divides by the number of values\n" in shown
     assert sum(json.loads(numbers[0])) == pytest.approx(float(numbers[1]))
     assert main(["show", "average", "--json", *options]) == 0
     found = json.loads(capsys.readouterr().out)["variants"]
     assert found[1] == {"id": "total", "about": "divides by the number of values", "of": "average"}
+
+
+def test_what_stands_for_functions_is_said(shipped: Catalogue) -> None:
+    view = views(shipped, ["momentum"])[0]
+    assert "\nWith $L(\\theta)$ = `sum(theta[i]**4, i)`, $\\theta _{t-1}$ = " in markdown.page(view)
 
 
 def test_related_entries_that_are_variants_are_shown_once(tmp_path: Path) -> None:

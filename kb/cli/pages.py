@@ -128,12 +128,27 @@ def _compared(catalogue: Catalogue, entry_id: str, other: str) -> list[str]:
     def given(equation: Equation, values: Mapping[str, Any]) -> str:
         return "given " + ", ".join(f"{equation.given(name)[1]} = {numbers_text(v)}" for name, v in values.items())
 
+    stand_ins = dict.fromkeys(line for equation in equations for line in _instances(equation))
     lines = [given(equations[0], found.shared)] if found.shared else []
+    if lines and stand_ins:
+        lines[0] += f", {', '.join(stand_ins)}"
     for equation, side in zip(equations, found.sides, strict=True):
         own = f"{given(equation, side.arguments)}, it " if side.arguments else ""
         made = ", ".join(f"{equation.symbols[name].text} = {numbers_text(v)}" for name, v in side.outputs.items())
         lines.append(f"{side.id}: {own}gives {made}")
     return lines if sum(map(len, lines)) <= _LONGEST_COMPARISON else []
+
+
+def _instances(equation: Equation) -> list[str]:
+    """What stands for abstract functions: ``L(θ) = Σᵢ θᵢ⁴``."""
+    from kb.definitions import formula_text, instances, timeless
+
+    context = timeless(equation.context)
+    found = instances(equation.entry).items()
+    return [
+        f"{formula_text(call, context)} = {value if value.isidentifier() else formula_text(value, context)}"
+        for call, value in found
+    ]
 
 
 def _evidence(equation: Equation) -> list[str]:

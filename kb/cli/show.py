@@ -157,7 +157,9 @@ def _derivatives(entry: Entry, formulas: Mapping[str, Sequence[str]]) -> list[st
 def _variants(entry: Entry, variants: Sequence[tuple[str, str, str, Sequence[str]]]) -> Iterator[str]:
     """Each with what is different, and both on the same numbers."""
     for other, about, of, lines in variants:
-        yield from wrap(f"{other}: {'this one ' if of == entry.id else ''}{harmless(about)}", hanging="      ")
+        yield from wrap(
+            f"{other}: {'unlike it, this one ' if of == entry.id else ''}{harmless(about)}", hanging="      "
+        )
         for line in lines:
             yield from (paint(part, "dim") for part in wrap(line, "    ", "      "))
 
