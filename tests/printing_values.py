@@ -118,7 +118,10 @@ class Values:
                     total = self.binary(operator, total, self.of(operand, bound))
                 return total
             case tree.Cases(then, condition, otherwise):
-                return np.where(self.of(condition, bound), self.of(then, bound), self.of(otherwise, bound))
+                holds = np.asarray(self.of(condition, bound))
+                if holds.ndim == 0:  # what is guarded need not have a value where the condition fails
+                    return self.of(then if holds else otherwise, bound)
+                return np.where(holds, self.of(then, bound), self.of(otherwise, bound))
             case tree.Comparison(operator, left, right):
                 return self.binary(operator, self.of(left, bound), self.of(right, bound))
             case tree.Logic(operator, operands):
