@@ -71,7 +71,7 @@ def test_angle_brackets_begin_no_tag() -> None:
 
 def test_rows_end_where_lines_end() -> None:
     rows = r"\begin{pmatrix} - a & b \\ + c & 1. \end{pmatrix}"
-    assert markdown_math(rows) == "\\begin{pmatrix} - a & b \\\\\n{}+ c & 1. \\end{pmatrix}"
+    assert markdown_math(rows) == "\\begin{pmatrix} - a & b \\\\\n{+} c & 1. \\end{pmatrix}"
     assert markdown_math("a \\\\\n&= b") == "a \\\\\n&= b"
 
 

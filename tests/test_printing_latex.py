@@ -23,6 +23,7 @@ CONTEXT = Context(
     one_based=True,
 )
 
+CASES = r"\begin{cases} a & \text{if } a > 0 \\ b & \text{otherwise} \end{cases}"
 GOLDEN = [
     # parentheses
     ("a - (b - c)", "a - (b - c)"),
@@ -48,8 +49,13 @@ GOLDEN = [
     ("log(a)**2", r"(\log a)^2"),
     (
         "2*(a if a > 0 else b)",
-        r"2 \left( \begin{cases} a & \text{if } a > 0 \\ b & \text{otherwise} \end{cases} \right)",
+        rf"2 {CASES}",
     ),
+    ("(a if a > 0 else b)*c", rf"\left( {CASES} \right)\, c"),
+    ("c - 2*(a if a > 0 else b)", rf"c - 2 \left( {CASES} \right)"),
+    ("c*-(a if a > 0 else b)", rf"c\, \left( -\left( {CASES} \right) \right)"),
+    ("-c*(a if a > 0 else b)", rf"-c {CASES}"),
+    ("sum(x[i] if a > 0 else b, i)/2", r"\frac{1}{2} \sum_{i=1}^N " + CASES.replace("} a &", "} x_i &")),
     # products and fractions
     ("2*3*a", r"2 \cdot 3 a"),
     ("a*2", r"a \cdot 2"),

@@ -16,14 +16,21 @@ class Box:
     """A printed part.
 
     ``closed`` is what to print instead where something follows that the part would swallow:
-    ``\\log(x)\\, y`` for ``\\log x``. ``glyph`` lets indices and powers join a symbol's scripts.
+    ``\\log(x)\\, y`` for ``\\log x``. ``bare`` is what to print instead where nothing follows at all:
+    cases after a factor need no parentheses there. ``glyph`` lets indices and powers join a symbol's scripts.
     """
 
     tex: str
     level: int = ATOM
     tall: bool = False
     closed: str | None = None
+    bare: str | None = None
     glyph: Glyph | None = None
+
+    @property
+    def at_the_end(self) -> str:
+        """The part where nothing follows."""
+        return self.bare or self.tex
 
     @property
     def negative(self) -> bool:

@@ -72,7 +72,7 @@ def latex(node: Node, context: Context | None = None, relation: str = "=") -> st
         if isinstance(node, (Step, Claim)):
             left, sign, right = printer.sides(node, relation)
             return f"{left} {sign} {right}"
-        return printer.box(node).tex
+        return printer.box(node).at_the_end
     except RecursionError:
         raise LanguageError(TOO_DEEP, node.at) from None
 
@@ -86,11 +86,11 @@ class LatexPrinter(CallPrinter):
             right = self.box(statement.right)
             loose = right.level == CASES or right.level >= SUM
             left = self.side(statement.left, inline=False)
-            return left, RELATIONS[statement.relation], right.tex if loose else fenced(right)
+            return left, RELATIONS[statement.relation], right.at_the_end if loose else fenced(right)
         target = LatexPrinter(context_of_targets(statement, self.context))
         targets = [target.box(t).tex for t in statement.targets]
         left = targets[0] if len(targets) == 1 else f"({', '.join(targets)})"
-        return left, relation, self.box(statement.value).tex
+        return left, relation, self.box(statement.value).at_the_end
 
     def box(self, item: Item, inline: bool = False) -> Box:
         """Print one part."""
@@ -227,7 +227,8 @@ class LatexPrinter(CallPrinter):
         """A leading minus."""
         inner = fenced(box) if box.negative else held(box, PRODUCT)
         closed = None if box.closed is None or inner != box.tex else f"-{box.closed}"
-        return Box(f"-{inner}", min(box.level, PRODUCT) if box.level >= PRODUCT else PRODUCT, box.tall, closed=closed)
+        bare = None if box.bare is None or box.negative else f"-{box.bare}"
+        return Box(f"-{inner}", PRODUCT, box.tall, closed, bare)
 
     def sum(self, chain: Chain, inline: bool) -> Box:
         """Terms with plus and minus."""
@@ -258,14 +259,14 @@ class LatexPrinter(CallPrinter):
         for at, joint in enumerate(product.joints[:-1]):
             front += self.gap(product.factors[at], texts[at], product.factors[at + 1], texts[at + 1], joint)
             front += texts[at + 1]
+        end = boxes[-1]
+        bare = None
+        if end.bare is not None and not end.negative:
+            gap = self.gap(product.factors[-2], texts[-2], product.factors[-1], end.bare, product.joints[-1])
+            bare = front + gap + end.bare
         front += self.gap(product.factors[-2], texts[-2], product.factors[-1], texts[-1], product.joints[-1])
-        closed = boxes[-1].closed
-        return Box(
-            front + texts[-1],
-            PRODUCT,
-            any(b.tall for b in boxes),
-            closed=None if closed is None or texts[-1] != boxes[-1].tex else front + closed,
-        )
+        closed = None if end.closed is None or texts[-1] != end.tex else front + end.closed
+        return Box(front + texts[-1], PRODUCT, any(b.tall for b in boxes), closed, bare)
 
     def gap(self, left: Item, left_tex: str, right: Item, right_tex: str, joint: str) -> str:
         """What stands between two factors."""
@@ -296,7 +297,8 @@ class LatexPrinter(CallPrinter):
         pairs, otherwise = branches(cases)
         rows = [rf"{self.box(value).tex} & \text{{if }} {self.box(condition, True).tex}" for value, condition in pairs]
         rows.append(rf"{self.box(otherwise).tex} & \text{{otherwise}}")
-        return Box(r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}", CASES, tall=True)
+        tex = r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
+        return Box(tex, CASES, tall=True, bare=tex)
 
     def array(self, items: Sequence[Node], inline: bool) -> Box:
         """A matrix literal, or a vector in brackets."""

@@ -160,9 +160,10 @@ class CallPrinter(ABC):
         inner = fenced(body) if body.negative else held(body, PRODUCT)
         high = function in _HIGH
         gap = r"\, " if inner.startswith(_BARS) or (inner.startswith("(") and not high) else " "
-        sign = f"{_SIGNS[function]}{self.scripts(function, bound)}{gap}{inner}"
-        box = Box(sign, FACTOR, high or body.tall)
-        return replace(box, closed=fenced(box))
+        sign = f"{_SIGNS[function]}{self.scripts(function, bound)}"
+        box = Box(f"{sign}{gap}{inner}", FACTOR, high or body.tall)
+        bare = None if body.bare is None or body.negative else f"{sign} {body.bare}"
+        return replace(box, closed=fenced(box), bare=bare)
 
     def average(self, number: Node, bound: Binder, body: Box, inline: bool) -> Box:
         """A mean as a sum over the number of its terms."""
@@ -171,8 +172,9 @@ class CallPrinter(ABC):
         if inline:
             tex = f"1/{held(size, FACTOR)}"
             return Box(f"({tex}) {total.tex}", FACTOR, True, closed=fenced(total))
-        tex = rf"\frac{{1}}{{{size.tex}}} {total.tex}"
-        return Box(tex, FACTOR, True, closed=fenced(Box(tex, FACTOR, True)))
+        factor = rf"\frac{{1}}{{{size.tex}}}"
+        box = Box(f"{factor} {total.tex}", FACTOR, True)
+        return replace(box, closed=fenced(box), bare=None if total.bare is None else f"{factor} {total.bare}")
 
     def scripts(self, function: str, bound: Binder) -> str:
         """What stands below and above a sign."""

@@ -32,7 +32,8 @@ _CLOSING = re.compile(r"(?<=\S)_(?=[^\w\s])")
 _LAST_BLANK = re.compile(r"(?m)(?:(?<!\\)\\ +| +)$")
 # GitHub keeps the end of a row at the end of a line only; no line may begin as a list, a heading or a quotation does.
 _ROW = re.compile(r"\\\\\s*")
-_BLOCK = re.compile(r"(?m)^(?= *[-+#=>]| *\d+[.)])")
+_BLOCK = re.compile(r"(?m)^(?= *[#=>]| *\d+[.)])")
+_LEADING_SIGN = re.compile(r"(?m)^ *([-+])")
 
 
 def markdown_math(latex: str) -> str:
@@ -40,7 +41,8 @@ def markdown_math(latex: str) -> str:
     words = _SIGN.sub(lambda m: _WORDS.get(m[1], m[0]), _NAME.sub(_named, latex).replace(r"{\times}", r"\times"))
     spaced = _CLOSING.sub(" _", _ANGLE.sub(r" \1 ", words))
     rows = _ROW.sub(lambda _: "\\\\\n", spaced).lstrip().rstrip("\n")
-    return _BLOCK.sub("{}", _LAST_BLANK.sub("", rows))
+    # A sign in braces is no list, and no operation between two terms either.
+    return _LEADING_SIGN.sub(r"{\1}", _BLOCK.sub("{}", _LAST_BLANK.sub("", rows)))
 
 
 def _named(match: re.Match[str]) -> str:
