@@ -29,6 +29,7 @@ SIGNS = (
     _sign(r"\\bar|\\overline", r"\bar{x}", "cotangent: gradient of some final number by $x$, in the shape of $x$"),
     _sign(r"\\dot\b", r"\dot{x}", "tangent of $x$"),
     _sign(r"\\delta_\{[^{}]{2}", r"\delta_{jk}", "1 where $j = k$, else 0"),
+    _sign(r"\\mathbf\{e\}", r"\mathbf{e}_i", "vector with a 1 in place $i$ and 0 elsewhere"),
     _sign(r"\\odot", r"x \odot y", "product, element by element"),
     _sign(r"\\top", r"X^{\top}", "transpose"),
     _sign(r"\\(?:wide)?hat", r"\hat{x}", "estimate, prediction or normalised value of $x$"),

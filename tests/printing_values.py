@@ -263,6 +263,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "rowsum": lambda m: np.asarray(m).sum(axis=1).view(Column),
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "eye": lambda n: np.eye(int(n)),
+    "one_hot": lambda place, n: np.eye(int(n))[int(place)],
     "norm": np.linalg.norm, "trace": np.trace, "det": np.linalg.det, "mean": np.mean, "max": np.maximum, "erf": _erf,
     "sinh": np.sinh, "cosh": np.cosh, "floor": np.floor,
 }  # fmt: skip

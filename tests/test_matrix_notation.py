@@ -12,7 +12,7 @@ from kb.calculus.evaluate import Evaluation
 from kb.calculus.forward import jvp
 from kb.calculus.reverse import vjp
 from kb.index import build
-from kb.index.affine import Index, Poly
+from kb.index.affine import Gather, Index, Poly
 from kb.index.nodes import MINUS_ONE, Expr, Read, free_indices, num, val
 from kb.index.program import Program, Step, Tensor
 from kb.model import Symbol
@@ -50,6 +50,7 @@ A, B, D, u, v, w, t = (
     read("w", k),
     read("t"),
 )
+LABEL = Poly.of(Gather("c", ()))
 ROW = total(build.mul(read("A", i, j2), read("D", i, j2)), j2)
 
 EXAMPLES: list[tuple[Expr, tuple[Index, ...], str | None]] = [
@@ -77,6 +78,10 @@ EXAMPLES: list[tuple[Expr, tuple[Index, ...], str | None]] = [
     (build.divide(u, build.add(num(1), build.power(u, num(2)))), (i,), "u/(1 + u**2)"),
     (build.function("tanh", total(build.mul(A, v), j)), (i,), "tanh(A @ v)"),
     (build.mul(build.delta(Poly.of(i), Poly.of(i2)), u), (i, i2), "diag(u)"),
+    (build.delta(Poly.of(i), LABEL), (i,), "one_hot(c, n)"),
+    (build.mul(build.delta(Poly.of(i), LABEL), v), (i, j), "one_hot(c, n) @ v.T"),
+    (build.subtract(u, build.delta(LABEL, Poly.of(i))), (i,), "u - one_hot(c, n)"),
+    (build.delta(Poly.of(i), Poly.of(0)), (i,), None),
     (read("S", i, i), (i,), None),
     (read("S", i2, i), (i, i2), "S.T"),
     (build.mul(read("S", i, i2), read("u", i2)), (i, i2), None),
@@ -95,6 +100,7 @@ def test_form_and_value(expr: Expr, free: tuple[Index, ...], expected: str | Non
         return
     rng = np.random.default_rng(5)
     arrays = {name: rng.uniform(0.2, 1.5, [SIZES[s] for s in shape]) for name, shape in SHAPES.items()}
+    arrays["c"] = np.asarray(2)
     elements = {name: dict(np.ndenumerate(array)) for name, array in arrays.items()}
     evaluation = Evaluation(SCOPE, elements, SIZES)
     leads = free[: len(free) - 2] if len(free) == 3 else ()

@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from kb import tree
 from kb.index import build
-from kb.index.affine import Index, Poly
+from kb.index.affine import Gather, Index, Poly
 from kb.index.nodes import (
     HALF,
     Add,
@@ -241,12 +241,14 @@ class _Matrix:
         return single(part.node, axes)
 
     def test(self, condition: Condition) -> Part:
-        """A delta as an identity matrix, a comparison of values as an elementwise bracket."""
+        """A delta as an identity matrix or a unit vector, a comparison of values as an elementwise bracket."""
         if not isinstance(condition, Compare):
             raise NoMatrixForm
         left, right = condition.left, condition.right
         if isinstance(left, Val) and isinstance(right, Val):
             i, j = left.poly.index, right.poly.index
+            if condition.op == "==" and (i is None) != (j is None):
+                return self.unit_vector(*((i, right.poly) if i is not None else (j, left.poly)))
             if condition.op != "==" or i is None or j is None or {i, j} & self.leads or i.size != j.size:
                 raise NoMatrixForm
             size = self.scalar.visit(Val(i.extent))
@@ -259,6 +261,13 @@ class _Matrix:
         if isinstance(left, Num) and operator in ("<", "<="):
             operator, sides = {"<": ">", "<=": ">="}[operator], sides[::-1]
         return single(tree.Call("iverson", (tree.Comparison(operator, *sides),)), own)
+
+    def unit_vector(self, index: Index | None, place: Poly) -> Part:
+        """The vector with a 1 where a label points."""
+        if index is None or index in self.leads or not isinstance(place.atom, Gather) or any(place.indices()):
+            raise NoMatrixForm
+        size = self.scalar.visit(Val(index.extent))
+        return single(tree.Call("one_hot", (poly_tree(place, self.names), size)), (index,))
 
     def raised(self, base: Expr, exponent: Expr) -> Part:
         """An elementwise power; sums inside are values, not chains."""
