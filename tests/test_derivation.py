@@ -57,7 +57,7 @@ def test_rules_are_named_as_the_field_names_them() -> None:
     assert rules("softmax_cross_entropy_gradient", "z")[-1] == "constraint used"
     assert rules("relu", "z")[-1] == "kink convention"
     assert "derivative of an inverse" in rules("normal_equation", "X")
-    assert "product rule for @" in rules("scaled_dot_product_attention", "Q")
+    assert "derivative of a matrix product" in rules("scaled_dot_product_attention", "Q")
     assert "derivative of softmax" in rules("scaled_dot_product_attention", "Q")
     assert rules("knowledge_distillation_loss", "z_s")[-1] == "a softmax adds up to 1, common factor"
     assert rules("convolution_1d", "f") == ["definition", "linearity", "sum over the delta"]
@@ -65,6 +65,15 @@ def test_rules_are_named_as_the_field_names_them() -> None:
 
 def test_a_delta_with_an_index_of_the_same_range_says_the_range() -> None:
     assert CATALOGUE["batch_norm_mean"].derivation("x", points=1).steps[1].text == "∂μ_B/∂xⱼ = 1/m·Σᵢ δⱼᵢ"
+
+
+def test_lines_that_look_the_same_are_one_step() -> None:
+    assert rules("mse_weight_gradient", "w") == [
+        "definition", "derivative of mean squared error", "derivative of a matrix product", "steps put together",
+    ]  # fmt: skip
+    for equation in (CATALOGUE[i] for i in ("mse_weight_gradient", "clip_contrastive_loss", "selu")):
+        steps = equation.derivation(equation.entry.differentiate[0], points=1).steps
+        assert len({(s.text, s.latex) for s in steps}) == len(steps)
 
 
 def test_constraints_are_said() -> None:

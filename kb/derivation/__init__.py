@@ -163,16 +163,21 @@ class _Printed:
         for chain in self.way.chains:
             yield from self.chain(chain)
 
-    def chain(self, chain: Chain) -> Iterator[DerivationStep]:
+    def chain(self, chain: Chain) -> list[DerivationStep]:
         from kb.derivation.chains import CONSTRAINT
         from kb.printing.text import text
 
-        for n, row in enumerate(chain.rows):
+        found: list[DerivationStep] = []
+        for row in chain.rows:
             whole = self.statement(chain.left, row.shown, self.context)
-            used = self.way.uses if row.rule == CONSTRAINT else ()
+            rule, used = row.rule, self.way.uses if row.rule == CONSTRAINT else ()
             because = tuple(text(claim, self.context) for claim in used)
-            own = whole if n == 0 else self.statement(None, row.shown, self.context)
-            yield DerivationStep(row.rule, (own,), whole.text, whole.latex, n > 0, because)
+            if found and (found[-1].text, found[-1].latex) == (whole.text, whole.latex):
+                same = found.pop()  # another tree, but the same to a reader
+                rule, because = same.rule, same.because
+            own = self.statement(None, row.shown, self.context) if found else whole
+            found.append(DerivationStep(rule, (own,), whole.text, whole.latex, bool(found), because))
+        return found
 
     def statement(self, left: tree.Node | None, right: tree.Node, context: Context) -> Statement:
         from kb.printing.latex import latex

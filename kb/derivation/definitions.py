@@ -16,7 +16,7 @@ from kb.printing.present import Presenter
 from kb.printing.trees import element
 from kb.programs import Programs
 
-MATRIX = "product rule for @"
+MATRIX = "derivative of a matrix product"
 PRIMITIVES = {
     "inv": "derivative of an inverse",
     "det": "derivative of a determinant",
@@ -88,7 +88,7 @@ class Definitions:
         value = self.statement(step).value
         match value:
             case tree.Call(function) if function in self.programs.entries:
-                return f"derivative of {function}"
+                return f"derivative of {function.replace('_', ' ')}"
         products = [n for n in tree.walk(value) if isinstance(n, tree.Chain) and "@" in n.operators]
         return MATRIX if any(tree.names(n) & self.active for n in products) else None
 
