@@ -15,7 +15,7 @@ from generators.parts import Formula, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
 from generators.sources import DocumentView
 from generators.views import SAFE, TITLE, EntryView, by_topic, title_of, views
-from kb.printing import escape_markdown, markdown_display, markdown_inline
+from kb.printing import escape_html, escape_markdown, markdown_display, markdown_inline
 
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
@@ -109,6 +109,7 @@ _FILTERS: Filters = {
     "words": words,
     "sentence": sentence,
     "error": error,
+    "html": lambda text: Ready(escape_html(text)),
     "code_span": code_span,
     "code_block": code_block,
     "anchor": anchor,

@@ -137,6 +137,8 @@ class EntryView:
     def _kind(self, symbol: Symbol) -> str:
         domain = DOMAINS[symbol.domain].about
         match symbol.kind:
+            case "real" if symbol.domain == "real" and symbol.role in ("output", "step"):
+                return "real"  # not any real number: which ones, the formula says
             case "real":
                 return domain
             case "integer":

@@ -192,13 +192,13 @@ _DOMAINS = (
         "all",
         "positive",
     ),
-    Domain("one_hot", r"\{0, 1\}", "along the last axis one 1 and otherwise 0", "one-hot", "last", "nonnegative"),
+    Domain("one_hot", r"\{0, 1\}", "one-hot: one 1 along the last axis, otherwise 0", "one-hot", "last", "nonnegative"),
     Domain("binary", r"\{0, 1\}", "0 or 1", "0 or 1", sign="nonnegative"),
     Domain(
         "binary_diagonal", r"\{0, 1\}", "0 or 1, with ones on the diagonal", "0 or 1, diagonal 1", sign="nonnegative"
     ),
     Domain("plus_minus_one", r"\{-1, 1\}", "-1 or 1", "-1 or 1", sign="nonzero"),
-    Domain("gaussian", r"\mathbb{R}", "a draw of the standard normal law", "standard normal"),
+    Domain("gaussian", r"\mathbb{R}", "a draw from the standard normal distribution", "standard normal"),
     Domain("symmetric", r"\mathbb{S}", "a symmetric matrix", "symmetric"),
     Domain("positive_definite", r"\mathbb{S}_{++}", "a symmetric positive definite matrix", "positive definite"),
     Domain("orthogonal", r"\mathrm{O}", "a matrix with orthonormal columns", "orthonormal columns"),

@@ -154,7 +154,7 @@ def test_the_page_of_an_entry(softmax: EntryView) -> None:
         "Sources",
     ]  # fmt: skip
     assert f"\n\n$$\n{markdown_math(softmax.formula.latex)}\n$$\n\n" in page
-    assert "\n| $p$ | `p` | $C$ | output | any real number | probabilities, positive and adding up to 1 |\n" in page
+    assert "\n| $p$ | `p` | $C$ | output | real | probabilities, positive and adding up to 1 |\n" in page
     assert "\n### Partial derivatives\n\nWith respect to $z$, of shape $C \\times C$:\n\n$$\n" in page
     assert "Given $\\bar{p}$ ($C$):\n\n$$\n\\bar{z} = " in page
     assert "def softmax_vjp(z, *, cotangent):" in page
@@ -173,6 +173,12 @@ def test_totals_of_cotangents_are_explained(shipped: Catalogue) -> None:
 def test_arguments_of_abstract_functions_belong_to_no_time(shipped: Catalogue) -> None:
     (sgd,) = views(shipped, ["sgd"])
     assert next(s.glyph.latex for s in sgd.symbols if s.name == "L") == r"\mathcal{L}(x, \theta)"
+
+
+def test_names_in_html_keep_their_underscores(shipped: Catalogue) -> None:
+    """Markdown reads nothing within a block of HTML, so that a backslash would show."""
+    page = markdown.page(views(shipped, ["gru_candidate"])[0])
+    assert "<summary>The way to the derivative by <code>W_xh</code></summary>" in page
 
 
 def test_the_evidence_of_a_page_has_its_numbers(softmax: EntryView) -> None:
