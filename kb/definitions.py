@@ -14,7 +14,7 @@ from kb.printing.functions import declared_signatures, with_functions
 from kb.printing.glyphs import Context, split_name
 from kb.printing.notation import Calls, in_time, names_for, new_states, timeline, with_ranges, with_shapes
 from kb.printing.ranks import rank
-from kb.printing.trees import by_incoming, mapped, renamed
+from kb.printing.trees import by_incoming, mapped, renamed, with_old
 from kb.printing.written import written_out
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def statements(entry: Entry) -> list[tree.Step | tree.Claim]:
 
 def shown_statements(entry: Entry, context: Context, entries: Mapping[str, Entry]) -> list[tree.Step | tree.Claim]:
     """The same, where calls that only pass names on are written out."""
-    found = statements(entry)
+    suffix = "old" if context.time_index is None else "prev"
+    found = [with_old(s, suffix) if isinstance(s, tree.Step) else s for s in statements(entry)]
     return [written_out(s, entries, context.ranks) if isinstance(s, tree.Step) else s for s in found]
 
 
@@ -170,7 +171,7 @@ def formula(text: str, context: Context) -> tree.Node:
     states = [name for name, kind in context.kinds.items() if kind == "state"]
     if not isinstance(statement, tree.Claim) or not states:
         return statement
-    claim = by_incoming(statement, states)
+    claim = with_old(by_incoming(statement, states), "prev")
     return claim if context.time_index is not None else _with_new_states(claim, states)
 
 

@@ -129,6 +129,7 @@ OPERATORS = {
     "d": "d(e, x): derivative of e with respect to an input, a step (held independent) or a bound variable",
     "vjp": "vjp(y, x, g): backward pass of y to x for the cotangent g",
     "stop": "stop(e): e with derivative 0",
+    "old": "old(x): in an update, what a state came in with",
     "E": "E(body, x, law): expectation",
     "integral": "integral(body, x, a, b)",
     "delta": "delta(i, j): 1 where the indices agree, else 0",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kb import CatalogueError, Equation, load_catalogue, validate
+from kb.definitions import formula_text
 
 BASE: dict[str, Any] = {"name": "A name", "topic": "tests", "about": "For a test."}
 
@@ -22,6 +23,10 @@ def catalogue(folder: Path, **entries: dict[str, Any]) -> Path:
 
 def equation(folder: Path, wanted: str, **entries: dict[str, Any]) -> Equation:
     return load_catalogue(catalogue(folder, **entries))[wanted]
+
+
+def claim_text(eq: Equation, name: str) -> str:
+    return formula_text(next(c.text for c in eq.entry.claims if c.name == name), eq.context)
 
 
 GATE: dict[str, Any] = {
@@ -55,6 +60,23 @@ def test_parameters_belong_to_their_layer(tmp_path: Path) -> None:
     symbols = {**GATE["symbols"], "w_next": {"shape": ["n"], "role": "parameter"}}
     gate = {**GATE, "layer": "l", "symbols": symbols, "define": "g = a*w_next*x + w*h_prev"}
     assert equation(tmp_path, "some_gate", some_gate=gate).latex() == (r"g_l = a w_{l+1} \odot x_l + w_l \odot h_{l-1}")
+
+
+def test_what_a_state_came_in_with_stands_as_its_old_value(tmp_path: Path) -> None:
+    update = {
+        "kind": "update",
+        "symbols": {"x": {"role": "state"}, "s": {"role": "state"}, "a": {"role": "hyperparameter"}},
+        "define": ["x = x - a", "s = s + a*(old(x) - s)"],
+        "claims": {"step": "x - old(x) == -a", "slope": "d(s, a) == old(x) - old(s)"},
+    }
+    entries = {"plain": update, "timed": {**update, "time": "t"}}
+    plain, timed = (equation(tmp_path, i, **entries) for i in entries)
+    assert plain.text() == "x ← x − a\ns ← s + a·(x_old − s)"
+    assert timed.text() == "x_t = x_{t−1} − a\ns_t = s_{t−1} + a·(x_{t−1} − s_{t−1})"
+    assert r"\frac{\partial s^+}{\partial a} &= x - s" in plain.derivative("a").latex()
+    assert r"\frac{\partial s_t}{\partial a} &= x_{t-1} - s_{t-1}" in timed.derivative("a").latex()
+    claims = [claim_text(timed, name) for name in ("step", "slope")]
+    assert claims == ["x_t − x_{t−1} = −a", "∂s_t/∂a = x_{t−1} − s_{t−1}"]
 
 
 def test_states_of_an_update_move_on(tmp_path: Path) -> None:

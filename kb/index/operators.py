@@ -9,7 +9,7 @@ from kb.errors import LanguageError, nearest
 from kb.index import build
 from kb.index.affine import Index, Poly
 from kb.index.expressions import Expressions, mean_weight, scalar
-from kb.index.nodes import INFINITY, Apply, Expr, Stop, Variable
+from kb.index.nodes import INFINITY, Apply, Expr, Read, Stop, Variable
 from kb.index.program import ArrayInstance, Instance
 from kb.index.scope import Array, Poisoned, Scope
 from kb.index.signatures import argument_symbol, is_law_of_vectors, is_on_arrays
@@ -27,6 +27,8 @@ def operator(expressions: Expressions, node: tree.Call) -> Array:
         case "stop":
             inner = expressions.array(expressions.take(node, 1)[0])
             return Array(inner.shape, lambda idx: Stop(inner.at(idx)))
+        case "old":
+            return _incoming(expressions, node)
         case "integral":
             return _integral(expressions, node)
         case "E":
@@ -36,6 +38,17 @@ def operator(expressions: Expressions, node: tree.Call) -> Array:
                 raise LanguageError(f"'{node.function}' may stand in claims and in steps, not here", node.at)
             return expressions.derive(expressions, node)
     raise LanguageError("deriv takes a function, and then its argument: deriv(f)(x)", node.at)
+
+
+def _incoming(expressions: Expressions, node: tree.Call) -> Array:
+    """A state as it came in, whatever the steps have made of it since."""
+    (state,) = expressions.take(node, 1)
+    scope = expressions.scope
+    symbol = scope.declared.get(state.id) if isinstance(state, tree.Name) else None
+    if symbol is None or symbol.role != "state":
+        raise LanguageError(f"'old' takes the name of a state, not '{state}'", state.at)
+    tensor = scope.tensors[symbol.name]
+    return Array(tensor.shape, lambda idx: Read(tensor.name, idx, tensor.outside))
 
 
 def _bound_variable(expressions: Expressions, node: tree.Node) -> tuple[str, Variable]:

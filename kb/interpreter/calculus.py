@@ -299,6 +299,15 @@ def stop(machine: Machine, node: Call, frame: Frame) -> Value:
     return machine.stops[key]
 
 
+def old(machine: Machine, node: Call, frame: Frame) -> Value:
+    """``old(x)``: a state as it came in."""
+    (state,) = node.arguments
+    symbol = frame.plan.symbols.get(state.id) if isinstance(state, Name) else None
+    if symbol is None or symbol.role != "state":
+        raise LanguageError(f"'old' takes the name of a state, not '{state}'", state.at)
+    return frame.snapshots[0][symbol.name]
+
+
 def kronecker(machine: Machine, node: Call, frame: Frame) -> Value:
     """``delta(i, j)``: 1 where the two agree."""
     left, right = (machine.value(argument, frame) for argument in node.arguments)

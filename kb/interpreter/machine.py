@@ -93,6 +93,7 @@ class Machine:
             "E": (calculus.expectation, 3),
             "integral": (calculus.integral, 4),
             "stop": (calculus.stop, 1),
+            "old": (calculus.old, 1),
             "delta": (calculus.kronecker, 2),
         }
 

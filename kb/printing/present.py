@@ -41,7 +41,7 @@ from kb.printing.order import PART, STEP, TANGENT
 from kb.printing.presentation import Line, Presentation, Shape
 from kb.printing.reify import reify
 from kb.printing.scatters import gathered
-from kb.printing.trees import differentiated, element, is_indexed, renamed, replaced_by_names
+from kb.printing.trees import differentiated, element, is_indexed, renamed, replaced_by_names, with_old
 
 if TYPE_CHECKING:
     from kb.programs import Programs
@@ -220,7 +220,8 @@ class Presenter:
         left = renamed(above, held_names)
         for node in below:
             left = tree.Call("d", (left, node))
-        return tree.Claim(left, claim.relation, renamed(claim.right, held_names))
+        incoming = {f"{public}_old": public for public in held_names}
+        return tree.Claim(left, claim.relation, renamed(with_old(claim.right, "old"), held_names | incoming))
 
     def public(self, held: str) -> str:
         return next(name for name, step in self.program.returns if step == held)

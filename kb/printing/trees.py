@@ -130,6 +130,13 @@ def mapped(node: tree.Node, change: Callable[[tree.Node], tree.Node]) -> tree.No
     return replace(node, **changed)
 
 
+def with_old(node: tree.Node, suffix: str) -> tree.Node:
+    """With names in place of ``old(x)``: ``x_prev``."""
+    if isinstance(node, tree.Call) and node.function == "old" and isinstance(node.arguments[0], tree.Name):
+        return tree.Name(f"{node.arguments[0].id}_{suffix}")
+    return mapped(node, lambda part: with_old(part, suffix))
+
+
 def by_incoming(node: tree.Node, states: Collection[str]) -> tree.Node:
     """A claim whose derivatives by a state of an update say that they are by what came in: ``d(x, x_prev)``."""
     if isinstance(node, tree.Call) and node.function in ("d", "vjp") and len(node.arguments) > 1:
