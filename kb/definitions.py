@@ -103,8 +103,12 @@ def statements(entry: Entry) -> list[tree.Step | tree.Claim]:
 def shown_statements(entry: Entry, context: Context, entries: Mapping[str, Entry]) -> list[tree.Step | tree.Claim]:
     """The same, where calls that only pass names on are written out."""
     suffix = "old" if context.time_index is None else "prev"
-    found = [with_old(s, suffix) if isinstance(s, tree.Step) else s for s in statements(entry)]
-    return [written_out(s, entries, context.ranks) if isinstance(s, tree.Step) else s for s in found]
+    return [
+        written_out(replace(s, value=with_old(s.value, suffix)), entries, context.ranks)
+        if isinstance(s, tree.Step)
+        else s
+        for s in statements(entry)
+    ]
 
 
 def definition_text(entry: Entry, context: Context, entries: Mapping[str, Entry]) -> list[str]:
