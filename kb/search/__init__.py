@@ -134,7 +134,7 @@ class _Piece:
         elif self.leaf:
             best = max(best, card.function((), self.leaf) * len(self.words))
         if self.identifier in card.identifiers:
-            return WHOLE
+            return WHOLE * card.identifiers[self.identifier]
         return max(best, _all(card, self.wanted), card.run(self.squashed) * len(self.words))
 
 

@@ -48,8 +48,11 @@ class Card:
         self.functions: list[tuple[list[str], str]] = []
         self.written: dict[str, str] = {}  # every word that counts, as it stands there, with its stem
         self.weights: dict[str, float] = {}  # what a stem is worth
-        cited = [word for r in entry.references for word in (r.title, r.venue, *r.authors, *_years(r))]
-        self._add(_REFERENCE, [word for word in words_of("\n".join(cited)) if len(word) > 1])
+        # What the paper has its name from comes before what only cites it.
+        self.cited = {r: 1.0 if self._is_in(r.title) else 0.9 for r in entry.references}
+        for r, share in sorted(self.cited.items(), key=lambda item: item[1]):
+            words = words_of("\n".join((r.title, r.venue, *r.authors, *_years(r))))
+            self._add(_REFERENCE * share, [word for word in words if len(word) > 1])
         self._add(_TAG, words_of("\n".join((entry.kind, entry.topic, *entry.tags))))
         for framework, path in entry.frameworks:
             *modules, leaf = path.split(".")
@@ -64,11 +67,15 @@ class Card:
             self.written[word] = stemmed = stem(word)
             self.weights[stemmed] = weight
 
+    def _is_in(self, title: str) -> bool:
+        """Whether a title has one of the names."""
+        words = set(map(stem, words_of(title)))
+        return any(words.issuperset(name) for name in self.names)
+
     @cached_property
-    def identifiers(self) -> set[str]:
-        """Of the references: numbers by which others cite them."""
-        numbers = [number for r in self.entry.references for number in (r.arxiv, r.doi) if number]
-        return {number.lower() for number in numbers}
+    def identifiers(self) -> dict[str, float]:
+        """Of the references: numbers by which others cite them, and what one is worth."""
+        return {number.lower(): share for r, share in self.cited.items() for number in (r.arxiv, r.doi) if number}
 
     @cached_property
     def symbols(self) -> dict[str, float]:
