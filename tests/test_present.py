@@ -206,6 +206,12 @@ def test_a_number_that_all_terms_share_stands_in_front() -> None:
     assert " = 1/2·Σ_m U[i,m]·(U[k,m]·U[l,j] + U[k,j]·U[l,m])·F_C[m,j]\n" in found
 
 
+def test_a_symmetric_matrix_and_its_inverse_need_no_transpose() -> None:
+    found = lines("normal_equation", "vjp")
+    assert "Ḡ = −G⁻¹ θ̄ yᵀ X G⁻¹" in found
+    assert "ȳ = X G⁻¹ θ̄" in found
+
+
 def test_new_states_differ_from_old_ones() -> None:
     found = lines("adam", "partial", "m")
     assert "∂m_t[i]/∂m_{t−1}[j] = β₁·δ[i,j]" in found

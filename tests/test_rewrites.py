@@ -85,3 +85,8 @@ def test_lines_fit_and_remarks_go_below() -> None:
     lines = statement_lines(line, 60)
     assert len(lines) > 3 and all(columns_of(part) <= 60 for part in lines)
     assert lines[-1].strip() == "because Σ_c y[c] = 1"
+
+
+def test_a_double_sum_is_turned_round_where_it_then_shares_a_factor() -> None:
+    formula = "y = sum(a[i]*(sum(B[i,j]*w[j], j) - sum(c[k]*sum(D[k,j]*w[j], j), k)), i)"
+    assert "∂y/∂aᵢ = Σⱼ (Bᵢⱼ − Σₖ Dₖⱼ·cₖ)·wⱼ" in derived(formula, "a[m] B[m,n] w[n] c[p] D[p,n]", "a")

@@ -94,7 +94,7 @@ class Shorten:
         if isinstance(expr, Add):
             rules = (
                 *(flattened, with_shared_number, self.over_common, self.expanded, merged_sums, self.regrouped),
-                *(self.aligned, self.with_place),
+                *(self.exchanged, self.aligned, self.with_place),
             )
         elif isinstance(expr, Bind) and expr.op == "sum":
             rules = (self.split, self.contracted)
@@ -144,6 +144,16 @@ class Shorten:
     def regrouped(self, expr: Expr) -> Expr:
         """Terms that share factors put together, and named where they have a name."""
         return self.tidy(regrouped(expr))
+
+    def exchanged(self, expr: Expr) -> Expr:
+        """A double sum the other way round, where it then shares a factor with another sum."""
+        assert isinstance(expr, Add)
+        made: list[Expr] = [expr]
+        for n, term in enumerate(expr.args):
+            turned = other_way_round(term)
+            if turned is not None:
+                made.append(self.tidy(merged_sums(Add((*expr.args[:n], turned, *expr.args[n + 1 :])))))
+        return min(made, key=reading_size)
 
     def aligned(self, expr: Expr) -> Expr:
         """Opposite sums as factors of the terms made the same, and put in front."""
@@ -354,6 +364,31 @@ def merged_sums(expr: Expr) -> Expr:
         else:
             made.append(build.bind("sum", own.indices, (), joined))
     return build.add(*others, *made)
+
+
+def other_way_round(term: Expr) -> Expr | None:
+    """``sum(a[i]*sum(b[j]*c[i,j], j), i)`` as ``sum(b[j]*sum(a[i]*c[i,j], i), j)``; None for anything else."""
+    rest, outer = _one_sum(factors_of(term))
+    if outer is None:
+        return None
+    fresh = build.rename_bound(outer)
+    assert isinstance(fresh, Bind)
+    own, inner = _one_sum(factors_of(fresh.body))
+    if inner is None:
+        return None
+    bound = set(fresh.indices)
+    moved = [f for f in factors_of(inner.body) if free_indices(f) & bound]
+    left = [f for f in factors_of(inner.body) if not free_indices(f) & bound]
+    if not left or not moved:
+        return None
+    inside = build.bind("sum", fresh.indices, (), build.mul(*own, *moved))
+    return build.mul(*rest, build.bind("sum", inner.indices, (), build.mul(*left, inside)))
+
+
+def _one_sum(factors: list[Expr]) -> tuple[list[Expr], Bind | None]:
+    """The factors but for the only sum without conditions among them."""
+    sums = [f for f in factors if isinstance(f, Bind) and f.op == "sum" and not f.conditions]
+    return [f for f in factors if f not in sums], sums[0] if len(sums) == 1 else None
 
 
 def regrouped(expr: Expr) -> Expr:

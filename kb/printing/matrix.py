@@ -220,7 +220,7 @@ class _Matrix:
             raise NoMatrixForm
         if read.name in self.names.parts:
             return self.authored(read, found)
-        return single(self.names.read(read.name, lead), found)
+        return single(self.names.read(read.name, lead), found, read.name in self.names.symmetric)
 
     def of_arrays(self, expr: ApplyArray) -> Part:
         """An abstract function of whole arrays, or a derivative of it: a vector or a matrix."""

@@ -52,7 +52,7 @@ class Names:
     ``roles`` say what the names hold (see ``kb.printing.order``), ``letters`` by which letters the
     author indexes (without them any hint is as good as another), ``pairs`` what the author multiplies,
     ``parts`` what is shown as the author wrote it, ``inverses`` the steps that are the inverse of
-    another, with its leading axes.
+    another, with its leading axes, ``symmetric`` the matrices that are their own transposes.
     """
 
     taken: frozenset[str] = frozenset()
@@ -69,6 +69,7 @@ class Names:
     parts: Mapping[str, Authored] = field(default_factory=dict)
     letters: frozenset[str] | None = None
     inverses: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    symmetric: frozenset[str] = frozenset()
 
     def with_expectations(self, known: Mapping[str, Expectation]) -> Names:
         """The same names, and values that stand for expectations."""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from kb import tree
 from kb.glyphs import split_notation
+from kb.index import build
 from kb.index.affine import Poly, format_poly
-from kb.index.nodes import Bind, Fn, Pick, Read, reads, walk
+from kb.index.nodes import Bind, Fn, Pick, Read, reads, same, walk
 from kb.index.program import AnyStep, ArrayInstance, ArrayStep, Program, Step
 from kb.model import Entry
 from kb.parser import parse_statement
@@ -75,7 +76,18 @@ def names_for(entry: Entry, definition: Program, program: Program | None = None)
         for step in (program or definition).steps
         if isinstance(step, ArrayStep) and step.operation == "inv"
     }
-    return replace(held, roles=roles, pairs=pairs, letters=letters, inverses=inverses)
+    symmetric = {step.name for step in steps if _is_symmetric(step)}
+    symmetric |= {name for name, (argument, _) in inverses.items() if argument in symmetric}
+    return replace(held, roles=roles, pairs=pairs, letters=letters, inverses=inverses, symmetric=frozenset(symmetric))
+
+
+def _is_symmetric(step: Step) -> bool:
+    """Whether a step is a matrix that is its own transpose, as ``X.T @ X`` is."""
+    if len(step.free) != 2 or not step.is_plain or step.free[0].size != step.free[1].size:
+        return False
+    one, other = step.free
+    turned = build.substitute(build.freshen(step.expr), {one: Poly.of(other), other: Poly.of(one)})
+    return same(turned, step.expr)
 
 
 def _role(name: str, definition: Program) -> int:
