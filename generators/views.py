@@ -36,6 +36,7 @@ from kb.model import NamedClaim, Reference, Symbol
 from kb.printing import latex as print_latex
 from kb.printing import latex_display
 from kb.printing import text as print_text
+from kb.printing.notation import new_states, timeline
 from kb.printing.text_calls import low_text
 from kb.vocabulary import DOMAINS
 
@@ -153,6 +154,11 @@ class EntryView:
     def read(self, text: str) -> Formula:
         """A formula of the entry, such as a claim, a condition or a size."""
         return _formula(text, self.equation.context)
+
+    @property
+    def renews(self) -> bool:
+        """Whether derivatives tell the new values of states from the old ones by a plus."""
+        return timeline(self.entry) is None and bool(new_states(self.entry))
 
     @cached_property
     def partials(self) -> tuple[DerivativeView, ...]:

@@ -20,6 +20,7 @@ WIDE = [
     f"z = a/2*sum(x[i]/b + {TERMS} + i, i)",
     f"{TERMS} == y[0]*({TERMS})",
     f"z = -({TERMS})",
+    f"z = (1/b + {TERMS})/a**4",
 ]
 
 

@@ -76,6 +76,16 @@ def test_lines_that_look_the_same_are_one_step() -> None:
         assert len({(s.text, s.latex) for s in steps}) == len(steps)
 
 
+def test_no_derivation_comes_back_to_where_it_was() -> None:
+    steps = CATALOGUE["autoencoder_loss"].derivation("x", points=1).steps
+    assert steps[-1].rule == "steps put together" and len({s.latex for s in steps}) == len(steps)
+
+
+def test_a_definition_by_a_derivative_says_what_that_is() -> None:
+    first = CATALOGUE["reinforce"].derivation("theta", points=1).steps[0]
+    assert first.text.splitlines()[1:3] == ["u = ∇_θ log(πₐ)", "uᵢ = δᵢₐ − πᵢ"]
+
+
 def test_constraints_are_said() -> None:
     last = CATALOGUE["softmax_cross_entropy_gradient"].derivation("z", points=1).steps[-1]
     assert last.because == ("Σ_c y[c] = 1",)

@@ -39,6 +39,8 @@ def shown(formula: str, symbols: str, form: str, wrt: str) -> list[str]:
         ("v = (t - mean(t))/2; r = a*v*w", "t[n] a w[n]", "partial", "a", "d(r[i], a) == v[i]*w[i]"),
         # letters in order where the author has none
         ("y = A @ B @ x", "A[m,k] B[k,n] x[n]", "partial", "B", "d(y[i], B[j, l]) == A[i, j]*x[l]"),
+        # no power of a name that would need a number of its own
+        ("M = 2/norm(w)", "w[d]", "vjp", "w", "w_bar = -2*M_bar*w/norm(w)**3"),
         # nothing to say about the places of zeros
         ("y = A @ x", "A[m,n] x[n]", "hessian", "A", "d(d(y, A), A) == 0"),
         # parts of the definition as the author wrote them

@@ -221,6 +221,10 @@ def test_a_person_can_read_it() -> None:
     assert "a: verified (64 points, 45 digits, largest error 3e-31, order 2.0)" in text
     assert "counter-example" in text
     assert example().summary().startswith("refuted: 64 points, 45 digits")
+    nothing = Evidence(
+        "own", (Check("derivatives", "a", "verified", 1, 22, (), 0.0), Check("code", "b", "verified", 1, 16, (), 0.0))
+    )
+    assert nothing.summary() == "verified: 1 point, 22 digits, no error; code against interpreter 0"
     assert example().counterexample == {"values": {"x": 1.0}}
 
 

@@ -24,7 +24,7 @@ from generators.parts import Formula, product_of, rows_of
 from generators.sources import documents
 from generators.views import EntryView, by_topic, views
 from kb.catalogue import Catalogue, load_catalogue
-from kb.evidence import check
+from kb.evidence import Check, Evidence, check
 from kb.printing import escape_html, escape_markdown, markdown_math
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -179,6 +179,20 @@ def test_names_in_html_keep_their_underscores(shipped: Catalogue) -> None:
     """Markdown reads nothing within a block of HTML, so that a backslash would show."""
     page = markdown.page(views(shipped, ["gru_candidate"])[0])
     assert "<summary>The way to the derivative by <code>W_xh</code></summary>" in page
+
+
+def test_pages_say_what_a_plus_means_and_keep_names_in_html_as_they_are(shipped: Catalogue) -> None:
+    update, layer = (markdown.page(view) for view in views(shipped, ["reinforce", "linear_autoencoder_loss"]))
+    assert "\n\nA plus marks the value of a state after the update.\n\n### Partial" in update
+    assert "A plus marks" not in layer and "derivative by <code>W_e</code></summary>" in layer
+
+
+def test_a_claim_that_is_known_to_be_false_is_called_false_once(shipped: Catalogue) -> None:
+    found = Check("claims", "equation", "verified", 1, 30, note="false, as the catalogue says")
+    for evidence in ({}, {"q_learning": Evidence("q_learning", (found,))}):
+        page = markdown.page(views(shipped, ["q_learning"], evidence)[0])
+        (said,) = re.findall(r"^\*\*equation\*\* \((.*?)\): ", page, re.M)
+        assert said == ("false, as the catalogue says" if evidence else "not checked; the catalogue states it as false")
 
 
 def test_the_evidence_of_a_page_has_its_numbers(softmax: EntryView) -> None:

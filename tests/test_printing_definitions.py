@@ -143,7 +143,7 @@ def test_what_is_refused(tmp_path: Path, change: dict[str, str], message: str) -
         load_catalogue(catalogue(tmp_path, density={**DENSITY, **change}))
 
 
-def test_a_bar_stands_over_the_letter_alone(tmp_path: Path) -> None:
+def test_a_bar_stands_over_the_letter_and_over_all_of_a_power(tmp_path: Path) -> None:
     step = {"role": "step", "shape": ["n"]}
     symbols = {
         "x": {"shape": ["n"]},
@@ -153,13 +153,22 @@ def test_a_bar_stands_over_the_letter_alone(tmp_path: Path) -> None:
     }
     entry = {"symbols": symbols, "define": ["u = exp(x)", "v = sin(u)", "y = sum(v[i]**2*exp(u[i]) + v[i]*x[i], i)"]}
     shown = equation(tmp_path, "some", some=entry).vjp().latex()
-    assert r"\bar{q}^X" in shown and r"\bar{\sigma^2}" in shown
+    assert r"\bar{q}^X" in shown and r"\overline{\sigma^2}" in shown
 
 
 def test_a_bar_is_as_wide_as_the_sign(tmp_path: Path) -> None:
     symbols = {"x": {}, "y": {"role": "output", "glyph": r"(\mathcal{T}x)"}, "TP": {"glyph": r"\mathrm{TP}"}}
     shown = equation(tmp_path, "some", some={"symbols": symbols, "define": "y = x*TP"}).vjp().latex()
     assert r"\overline{(\mathcal{T}x)}" in shown and r"\overline{\mathrm{TP}}" in shown
+
+
+@pytest.mark.parametrize("change", [{"layer": "l"}, {"symbols": {"z": {"glyph": "z_l"}}}, {}])
+def test_no_index_looks_like_the_subscript_of_a_name(tmp_path: Path, change: dict[str, Any]) -> None:
+    symbols = {"W": {"shape": ["m", "n"]}, "x": {"shape": ["n"]}, "z": {"role": "output", "shape": ["m"]}}
+    symbols["z"] |= change.get("symbols", {}).get("z", {})
+    entry = {"define": "z = W @ x", **change, "symbols": symbols}
+    shown = "".join(s.latex for s in equation(tmp_path, "some", some=entry).derivation("W", points=1).steps)
+    assert r"\sum_" in shown and (r"\sum_l" in shown) == (not change)
 
 
 def test_vectors_join_one_below_the_other_and_matrices_side_by_side(tmp_path: Path) -> None:

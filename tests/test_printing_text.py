@@ -60,6 +60,8 @@ GOLDEN = [
     ("x[2*i] + x[i - m] + x[-1]", "x₂ᵢ + xᵢ₋ₘ + x₋₁"),
     ("x[s*i + m]", "x[s·i+m]"),
     ("b if a <= b and b < c and x[i] > 0 else 0", "b if a ≤ b < c and xᵢ > 0, else 0"),
+    ("sum(delta(i,j)*a, j, j < N)", "Σⱼ δᵢⱼ·a"),
+    ("sum(delta(i,j)*a, j, j < b)", "Σ_{0≤j<b} δᵢⱼ·a"),
     ("b if a >= 0 and a < c else 0", "b if 0 ≤ a < c, else 0"),
     ("b if a <= b or b <= c else 0", "b if a ≤ b or b ≤ c, else 0"),
     ("b if a <= b and c <= b else 0", "b if a ≤ b and c ≤ b, else 0"),

@@ -279,10 +279,14 @@ class _Pattern:
                 own = build.substitute(core.exponent, binding)
                 ratio = _ratio(exponent, own, self.rooted)
                 read = self.read(binding)
-                if read is None or ratio is None:
+                if read is None or ratio is None or not self._is_plain(ratio):
                     continue
                 value = build.power(build.mul(read, build.power(self.scale, MINUS_ONE)), ratio)
                 yield build.mul(*factors[:n], value, *factors[n + 1 :])
+
+    def _is_plain(self, ratio: Expr) -> bool:
+        """Whether that power of the name brings no number that nobody looks for: of ``2/norm(w)``, M**3/8."""
+        return self.scale == ONE or not isinstance(self.scale, Num) or ratio in (ONE, MINUS_ONE)
 
     def cancel(self, expr: Mul, n: int, read: Read, exponent: Expr) -> Expr | None:
         assert self.denominator is not None and isinstance(exponent, Num)

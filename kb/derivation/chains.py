@@ -306,7 +306,9 @@ class _Writer:
         for n, row in enumerate(rows):
             rules |= dict.fromkeys(row.rule.split(", "))
             last = n == len(rows) - 1
-            if kept and kept[-1].shown == row.shown:
+            same = next((k for k, before in enumerate(kept) if before.shown == row.shown), None)
+            if same is not None:  # nothing to see, or a way that comes back to where it was
+                del kept[same + 1 :]
                 rules = {}
                 continue
             if not last and len(str(row.shown)) > LONGEST:

@@ -92,14 +92,22 @@ class Definitions:
         products = [n for n in tree.walk(value) if isinstance(n, tree.Chain) and "@" in n.operators]
         return MATRIX if any(tree.names(n) & self.active for n in products) else None
 
+    def worked_out(self, step: AnyStep, statement: tree.Step) -> Iterator[tree.Step]:
+        """What a step comes to that is stated by a derivative: ``u[k] = delta(k,a) - pi[k]``."""
+        words = {n.function for n in tree.walk(statement.value) if isinstance(n, tree.Call)}
+        if words & {"d", "vjp"} and isinstance(step, Step):
+            shown = self.presenter.shown_definition(step, self.names, self.program)
+            if not _is_foreign(shown.value) and not any(isinstance(n, tree.Prime) for n in tree.walk(shown.value)):
+                yield shown
+
     def read_by(self, wanted: set[str]) -> Iterator[tree.Step]:
         """The statements of the wanted steps, and of those that they read, in order."""
         found: list[tree.Step] = []
         for step in reversed(self.program.steps):
             if step.name in wanted:
                 statement = self.statement(step)
-                if statement not in found and step.name not in self.names.inverses:
-                    found.append(statement)
+                if step.name not in self.names.inverses:
+                    found += [s for s in (*self.worked_out(step, statement), statement) if s not in found]
                 wanted = wanted | tree.names(statement.value)
         yield from reversed(found)
 

@@ -49,11 +49,11 @@ class Check:
 
     def text(self) -> str:
         """One line for a person."""
-        parts = [f"{self.points} points" if self.points != 1 else "1 point"] if self.points else []
+        parts = [_counted(self.points)] if self.points else []
         if self.precision:
             parts.append(f"{self.precision} digits")
         if self.max_error is not None:
-            parts.append(f"largest error {self.max_error:.0e}" if self.max_error else "no error")
+            parts.append(_worst(self.max_error))
         if self.order is not None:
             parts.append(f"order {self.order:.1f}")
         if self.note:
@@ -115,11 +115,11 @@ class Evidence:
         code = [c.max_error for c in self.about("code") if c.max_error is not None]
         parts = []
         if exact:
-            parts.append(f"{self.points} points, {max(c.precision for c in exact)} digits")
+            parts.append(f"{_counted(self.points)}, {max(c.precision for c in exact)} digits")
         if self.max_error is not None:
-            parts[-1:] = [", ".join([*parts[-1:], f"largest error {self.max_error:.0e}"])]
+            parts[-1:] = [", ".join([*parts[-1:], _worst(self.max_error)])]
         if code:
-            parts.append(f"code against interpreter {max(code):.0e}")
+            parts.append(f"code against interpreter {max(code):.0e}" if max(code) else "code against interpreter 0")
         return f"{self.verdict}: {'; '.join(parts)}" if parts else self.verdict
 
     def as_json(self) -> dict[str, Any]:
@@ -138,6 +138,14 @@ def counterexample_parts(found: Mapping[str, Any]) -> tuple[list[str], str]:
     """The point of a counter-example, value by value, and what was found there."""
     point = [f"{name} = {_shown(value)}" for name, value in found.get("values", {}).items()]
     return point, str(found.get("found", ""))
+
+
+def _counted(points: int) -> str:
+    return "1 point" if points == 1 else f"{points} points"
+
+
+def _worst(error: float) -> str:
+    return f"largest error {error:.0e}" if error else "no error"
 
 
 def _shown(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from kb.errors import LanguageError
 from kb.printing.binders import binder
@@ -75,12 +75,12 @@ def _rows(node: Node, tex: str, room: float, printer: LatexPrinter) -> list[str]
         return [tex]
     if isinstance(node, Chain) and node.operators[0] in "+-":
         return _terms_in_rows(node, room, room - _INDENT, printer)
-    inner = _last_sum(node, printer.context)
-    if inner is None:
-        return [tex]
-    box = printer.box(inner)
-    front = tex.removesuffix(fenced(box))
-    if front == tex or width(front) > room / 2:
+    for inner in _sums(node, printer.context):
+        box = printer.box(inner)
+        front = tex.removesuffix(fenced(box))
+        if front != tex and width(front) <= room / 2:
+            break
+    else:
         return [tex]
     opening, closing = (r"\Bigl(", r"\Bigr)") if box.tall else ("(", ")")
     first, *rest = _terms_in_rows(inner, room - width(front) - 1, room - 2 * _INDENT - 1, printer)
@@ -103,13 +103,19 @@ def _terms_in_rows(chain: Chain, first: float, room: float, printer: LatexPrinte
     return rows
 
 
-def _last_sum(node: Node, context: Context) -> Chain | None:
-    """The sum in parentheses with which a product or the body of a reduction ends."""
+def _sums(node: Node, context: Context) -> Iterator[Chain]:
+    """The sums in parentheses with which a product, a quotient or the body of a reduction may end."""
     match node:
-        case Chain((*_, last), (*_, "*" | "@")) | Negative(last):
-            inner = last
+        case Chain(operands):
+            parts: Sequence[Node] = operands[::-1]
+        case Negative(operand):
+            parts = (operand,)
         case Call() as call if (found := binder(call, context)) is not None:
-            inner = found.body
+            parts = (found.body,)
         case _:
-            return None
-    return inner if isinstance(inner, Chain) and inner.operators[0] in "+-" else _last_sum(inner, context)
+            return
+    for part in parts:
+        if isinstance(part, Chain) and part.operators[0] in "+-":
+            yield part
+        else:
+            yield from _sums(part, context)

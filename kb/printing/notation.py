@@ -53,6 +53,7 @@ def names_for(entry: Entry, definition: Program, program: Program | None = None)
     usual: dict[tuple[str, int], str] = {}
     ranges: dict[str, set[str]] = {}
     letters = _letters(entry)
+    taken |= _marks(entry, definition) - letters
     steps = [s for s in definition.steps if isinstance(s, Step)]
     for step in steps:
         _note(usual, step.name, step.target)
@@ -113,6 +114,15 @@ def _letters_of(define: tuple[str, ...]) -> frozenset[str]:
 def _letters(entry: Entry) -> frozenset[str]:
     """The names that stand in subscripts of the definition."""
     return _letters_of(tuple(entry.define))
+
+
+def _marks(entry: Entry, definition: Program) -> set[str]:
+    """The letters that stand in the subscripts of names, as the layer does in ``W_l``: no index may look like them."""
+    context = Context(glyphs={s.name: s.glyph for s in entry.symbols if s.glyph})
+    names = {*definition.tensors, *(s.name for s in entry.symbols)}
+    below = [mark for name in names for mark in glyph_latex(name, context).subscripts]
+    letters = {letter for mark in below for letter in re.findall(r"(?<![A-Za-z\\])[a-z](?![A-Za-z])", mark)}
+    return letters | {timeline(entry) or ""}
 
 
 def base_name(name: str) -> str:
@@ -234,9 +244,10 @@ def _marked(glyph: str, mark: str, total: bool) -> str:
     """A bar or a dot over a glyph, under its ``+``."""
     base, plus, _ = glyph.partition("^{+}")
     parts = split_scripts(base)
+    covered = all(s.isdigit() for s in (*parts.subscripts, *parts.superscripts))
     wide = sum(not unicodedata.combining(c) for c in tex_to_text(parts.base) or "") > 1
-    accent = {"bar": r"\overline" if wide else r"\bar", "dot": r"\dot"}[mark]
-    if any(not s.isdigit() for s in (*parts.subscripts, *parts.superscripts)):
+    accent = {"bar": r"\overline" if wide or (covered and parts.superscripts) else r"\bar", "dot": r"\dot"}[mark]
+    if not covered:
         below = (*parts.subscripts, r"\mathrm{total}") if total else parts.subscripts
         return assemble(replace(parts, base=f"{accent}{{{parts.base}}}", subscripts=below)) + plus
     return f"{accent}{{{base}}}" + (r"_{\mathrm{total}}" if total else "") + plus
