@@ -325,6 +325,14 @@ def test_softmax_takes_one_exponential() -> None:
     assert body.count("np.exp(") == 1 and body.count(" @ ") >= 2
 
 
+def test_numbers_that_the_author_lists_are_listed() -> None:
+    equation = kb.parse("y = [[1, 0, 2], [-1/2, 3, 1]] @ x", symbols="x[3]")
+    assert "np.array([[1, 0, 2], [-0.5, 3, 1]], dtype)" in equation.code()
+    assert equation.lambdify()([1.0, 2.0, 3.0]).tolist() == [7.0, 8.5]
+    mixed = kb.parse("y = [1, a, 3]*x[0]", symbols="x[3] a")
+    assert mixed.lambdify()([2.0, 0.0, 0.0], 5.0).tolist() == [2.0, 10.0, 6.0]
+
+
 def test_text_of_a_description_does_not_become_code() -> None:
     eq = equation("y = 2*x", "x", own=[output("y")])
     nasty = 'ends with a \\ and """ and \\N{x} and {{7*7}}\nimport os\n"""\nraise SystemExit\n"""\\'

@@ -483,6 +483,9 @@ class Lowerer(Buffers):
         return self.whole(expr.poly, order) if isinstance(expr, Val) else self.lower(expr, order)
 
     def cases(self, expr: Cases, order: Order) -> Operand:
+        table = reads.table(expr, tuple(i for i in order if i not in self.loops), self.dtype)
+        if table is not None:
+            return table
         result = self.lower(expr.otherwise, order)
         for condition, value in reversed(expr.branches):
             mask, chosen = self.condition(condition, order), self.lower(value, order)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from kb.index import build
 from kb.index.affine import FloorDiv, Gather, Index, Poly
-from kb.index.nodes import Read
+from kb.index.nodes import Cases, Expr, Num, Read, free_indices
 from kb.index.nodes import _key as canonical_key
 from kb.index.program import Program
-from kb.lowering.operands import ATOM, Operand, align, poly_code, union
+from kb.lowering.operands import ATOM, Operand, align, number, poly_code, union
 
 if TYPE_CHECKING:
     from kb.lowering.arrays import Lowerer
 
+_WIDEST = 8  # elements of a table along each axis
 Moves = tuple[Poly, tuple[tuple[Index, Poly], ...]]
 
 
@@ -25,6 +27,31 @@ class View:
     axes: tuple[Index, ...]
     deps: frozenset[str]
     base: str
+
+
+def table(expr: Cases, order: tuple[Index, ...], dtype: str) -> Operand | None:
+    """Numbers at constant places, as an author writes them: ``np.array([[1, 0], [2, 3]], dtype)``."""
+    axes = tuple(i for i in order if i in free_indices(expr))
+    sizes = [i.extent.constant for i in axes]
+    if not axes or free_indices(expr) - set(axes) or not all(s is not None and 0 < s <= _WIDEST for s in sizes):
+        return None
+    code = _listed(expr, axes)
+    return None if code is None else Operand(f"np.array({code}, {dtype})", axes, fresh=True)
+
+
+def _listed(expr: Expr, axes: tuple[Index, ...]) -> str | None:
+    """The numbers as nested lists; None if one of them is not known."""
+    if not axes:
+        return number(expr.value).code if isinstance(expr, Num) else None
+    axis, *rest = axes
+    size = int(axis.extent.constant or 0)
+    items: list[str] = []
+    for n in range(size):
+        item = _listed(build.substitute(expr, {axis: Poly.of(n)}), tuple(rest))
+        if item is None:
+            return None
+        items.append(item)
+    return f"[{', '.join(items)}]"
 
 
 def read(lowerer: Lowerer, node: Read, order: tuple[Index, ...]) -> Operand:
