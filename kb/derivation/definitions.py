@@ -96,9 +96,10 @@ class Definitions:
         """What a step comes to that is stated by a derivative: ``u[k] = delta(k,a) - pi[k]``."""
         words = {n.function for n in tree.walk(statement.value) if isinstance(n, tree.Call)}
         if words & {"d", "vjp"} and isinstance(step, Step):
-            shown = self.presenter.shown_definition(step, self.names, self.program)
-            if not _is_foreign(shown.value) and not any(isinstance(n, tree.Prime) for n in tree.walk(shown.value)):
-                yield shown
+            scope = self.names.bind_axes(step.name, step.target, step.free)
+            value = self.presenter.index_notation(step.expr, scope)
+            if not any(isinstance(n, tree.Prime) for n in tree.walk(value)):
+                yield tree.Step((element(step.name, [poly_tree(p, scope) for p in step.target]),), value)
 
     def read_by(self, wanted: set[str]) -> Iterator[tree.Step]:
         """The statements of the wanted steps, and of those that they read, in order."""
