@@ -30,6 +30,11 @@ def shown(formula: str, symbols: str, form: str, wrt: str) -> list[str]:
         ("q = sigmoid(t)", "t", "jvp", "t", "q_dot = q*(1 - q)*t_dot"),
         # within a sum that is a factor what is upstream stands last
         ("q = softmax(t)", "t[K]", "vjp", "t", "t_bar = q*(q_bar - q.T @ q_bar)"),
+        # where a mask closes a step is 0, also within sums over what the mask lets through
+        ("P[i,j] = exp(S[i,j])/sum(exp(S[i,k]), k, k <= i) if j <= i else 0; y = P @ x", "S[n,n] x[n]", "vjp", "S",
+         "S_bar = P*(P_bar - rowsum(P*P_bar))"),
+        ("P[i,j] = exp(S[i,j])/sum(exp(S[i,k]), k, W[i,k] > 0) if W[i,j] > 0 else 0; y = P @ x", "S[n,n] W[n,n] x[n]",
+         "partial", "S", "d(y[i], S[j, k]) == delta(i, j)*P[i, k]*(x[k] - y[i])"),
         # logarithms behind what they are multiplied with
         ("r = sum(u[i]*v[i]*log(w[i]), i)", "u[n] v[n] w[n]:positive", "vjp", "u",
          "u_bar = r_bar*v*log(w)"),

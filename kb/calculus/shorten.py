@@ -181,10 +181,13 @@ class Shorten:
         for factor in (f for f in expr.args if _is_divisor(f)):
             base, exponent = as_power(factor)
             assert isinstance(exponent, Num)
-            body = self.tidy(build.mul(build.power(base, num(-1)), total.body))
+            divided = build.mul(build.power(base, num(-1)), total.body)
+            within = self.tidy.sum_of_masked(total, divided)
+            if within is None:
+                within = build.bind("sum", total.indices, total.conditions, self.tidy(divided))
             left = build.power(base, num(exponent.value + 1))
             rest = [left if f is factor else f for f in expr.args if f is not total]
-            made = self.tidy(build.mul(*rest, build.bind("sum", total.indices, total.conditions, body)))
+            made = self.tidy(build.mul(*rest, within))
             best = min(best, made, key=reading_size)
         return best
 

@@ -56,6 +56,7 @@ class Tidy:
     def __init__(self, program: Program, fold: bool = True) -> None:
         steps = [s for s in _whole(program) if _is_worth_a_name(s.expr)] if fold else []
         self.patterns = [_Pattern(s, program) for s in steps]
+        self.masked = frozenset(s.name for s in steps if _is_masked(s.expr))
         self.program = program
         self.softmaxes = frozenset(s.name for s in _whole(program) if _is_softmax(s))
         self.cache: dict[Expr, Expr] = {}
@@ -95,6 +96,7 @@ class Tidy:
         for rule, name in (
             (self.reciprocal, FOLDING),
             (self.whole, ADDING_UP),
+            (self.unmasked, FOLDING),
             (lambda e: unguarded(e, self.program), None),
             (factor, FACTORING),
             (positive_first, None),
@@ -160,6 +162,25 @@ class Tidy:
                 rest = tuple(i for i in expr.indices if i is not last)
                 return build.bind("sum", rest, (), build.mul(*others))
         return None
+
+    def unmasked(self, expr: Expr) -> Expr | None:
+        """A sum without the condition outside of which a step in it is 0: ``sum(u[k]*exp(s[k])/z, k, k <= i)``."""
+        if not (isinstance(expr, Bind) and expr.op == "sum" and expr.conditions):
+            return None
+        return self.sum_of_masked(expr, expr.body)
+
+    def sum_of_masked(self, total: Bind, body: Expr) -> Expr | None:
+        """The sum with another body, where a step in that body is 0 wherever a condition of the sum fails."""
+        tests = [Test(c) for c in total.conditions]
+        if not (self.masked and tests):
+            return None
+        found = self.visit(build.mul(body, *tests))
+        factors = found.args if isinstance(found, Mul) else (found,)
+        left = [f for f in factors if isinstance(f, Test) and f in tests]
+        if len(left) == len(tests) or not any(isinstance(f, Read) and f.name in self.masked for f in factors):
+            return None
+        rest = build.mul(*(f for f in factors if f not in left))
+        return build.bind("sum", total.indices, [f.condition for f in left], rest)
 
     def size(self, read: Read) -> Poly:
         """How many elements the last axis has of the array that is read."""
@@ -311,6 +332,10 @@ def _ratio(exponent: Expr, own: Expr, rooted: bool) -> Expr | None:
     found = build.add(*(build.mul(t, inverse) for t in terms))
     whole = isinstance(found, Num) and found.value.denominator == 1
     return found if rooted or whole else None
+
+
+def _is_masked(expr: Expr) -> bool:
+    return isinstance(expr, Mul) and any(isinstance(f, Test) for f in expr.args)
 
 
 def _is_softmax(step: Step) -> bool:

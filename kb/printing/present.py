@@ -364,8 +364,10 @@ class Presenter:
         blocks = joined(step)
         if blocks is not None:
             return Line(*blocks)
-        if isinstance(step, Step) and not any(isinstance(n, Bind) and n.conditions for n in walk(step.expr)):
-            step = replace(step, expr=self.as_authored(step.expr, whole=True))
+        if isinstance(step, Step):
+            found = self.as_authored(step.expr, whole=True)
+            if not _has_conditions(step.expr) or not _has_conditions(found):  # windows stay as they are
+                step = replace(step, expr=found)
         left, right, scope = definition_of(step, names, program)
         if step != plain and is_indexed(left, right):
             other = definition_of(plain, names, program)
@@ -470,6 +472,11 @@ class Presenter:
             if lent is not None:
                 return lent
         return tree.Step((left,), right)
+
+
+def _has_conditions(expr: Expr) -> bool:
+    """Whether some sum in it takes only some of its terms."""
+    return any(isinstance(n, Bind) and n.conditions for n in walk(expr))
 
 
 def _in_order(steps: Sequence[AnyStep]) -> list[list[AnyStep]]:
