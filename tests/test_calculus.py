@@ -111,6 +111,17 @@ def assert_derivatives(eq: Any, sizes: Mapping[str, int], seed: int = 0, *, part
     assert abs(point.pushed() - mpmath.fsum(pulled.values())) < 1e-25 * (1 + sum(map(abs, pulled.values())))
 
 
+def test_what_a_mask_closes_is_0_whatever_it_is_divided_by() -> None:
+    masked = "P[i,j] = exp(S[i,j])/sum(exp(S[i,k]), k, M[i,k] == 1) if M[i,j] == 1 else 0"
+    eq = kb.parse(f"S = A @ B.T/sqrt(d); {masked}; Y = P @ C", "A[n,d] B[m,d] M[n,m]:binary C[m,e]")
+    values = {"A": [[0.5], [2.0]], "B": [[1.0], [0.3]], "M": [[0, 0], [1, 1]], "C": [[1.5], [-0.5]]}
+    point = Point(eq, elements(values), {"n": 2, "m": 2, "d": 1, "e": 1})
+    pulled = point.pulled()
+    for name in ("A", "B", "C"):
+        slope = point.difference(1e-12, [name])
+        assert abs(pulled[name] - slope) < 1e-15 and abs(point.by_partials(name) - slope) < 1e-15
+
+
 SLOW = {"conv2d", "gan_minimax", "multi_head_attention", "lstm_cell"}
 
 

@@ -217,8 +217,11 @@ class Evaluation:
         raise TypeError(f"not an expression: {expr!r}")
 
     def product(self, args: tuple[Expr, ...], place: Place) -> Element:
-        """A product; conditions go first, as they guard what the other factors read."""
-        ordered = sorted(args, key=lambda a: not isinstance(a, (Test, Pick)))
+        """A product; conditions go first, as they guard what the other factors read, and divisors last.
+
+        What is 0 where a mask closes stays 0 when it is divided by the sum over nothing.
+        """
+        ordered = sorted(args, key=_turn)
         result = mpmath.mpf(1)
         for arg in ordered:
             result *= self.value(arg, place)
@@ -380,6 +383,11 @@ _MATRIX = {
     "eigh": _eigh,
     "svd": _svd,
 }
+
+
+def _turn(factor: Expr) -> int:
+    divides = isinstance(factor, Pow) and isinstance(factor.exponent, Num) and factor.exponent.value < 0
+    return 0 if isinstance(factor, (Test, Pick)) else 1 + divides
 
 
 def elements(value: Any, place: tuple[int, ...] = ()) -> Elements:
