@@ -18,9 +18,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import multiprocessing
+import os
 import platform
 import sys
 from collections.abc import Collection
+from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +37,7 @@ PATH = Path(__file__).with_name("values.json")
 PACKAGES = ("jax", "jaxlib", "numpy", "optax", "scipy", "scikit-learn", "torch")
 LARGEST_JACOBIAN = 400
 LARGEST_HESSIAN = 400
+MOST_WORKERS = 4  # each takes more than a gigabyte
 LEAD = {1: (2,), 2: (2, 3)}  # the extra leading axes tried
 
 Inputs = dict[str, Any]
@@ -206,26 +210,30 @@ def plain(value: Any) -> Any:
     return array.tolist()
 
 
-def lines_of(oracle: Oracle) -> list[str]:
+def lines_of(name: str) -> list[str]:
     """The cases of an equation as they are written: one line a case, so that a change of one shows as one."""
-    return [json.dumps(plain(case), allow_nan=False) for case in cases_of(oracle)]
+    (oracle,) = (oracle for oracle in importlib.import_module("entries").ORACLES if oracle.id == name)
+    try:
+        return [json.dumps(plain(case), allow_nan=False) for case in cases_of(oracle)]
+    finally:
+        importlib.import_module("jax").clear_caches()  # compiled code of finished cases takes gigabytes otherwise
 
 
 def document(wanted: Collection[str]) -> str:
     """The file's text, with new cases of the wanted equations (all of them if none is wanted)."""
     entries = importlib.import_module("entries")
-    jax = importlib.import_module("jax")
     if unknown := set(wanted) - {oracle.id for oracle in entries.ORACLES}:
         sys.exit(f"no oracle is called {', '.join(sorted(unknown))}")
     kept: dict[str, list[str]] = {}
     if wanted:
         for case in json.loads(PATH.read_text(encoding="utf-8"))["cases"]:
             kept.setdefault(case["entry"], []).append(json.dumps(case))
-    lines = []
-    for oracle in sorted(entries.ORACLES, key=lambda oracle: oracle.id):
-        known = kept.get(oracle.id, []) if wanted and oracle.id not in wanted else None
-        lines += lines_of(oracle) if known is None else known
-        jax.clear_caches()  # compiled code of finished cases takes gigabytes otherwise
+    names = sorted(oracle.id for oracle in entries.ORACLES)
+    anew = [name for name in names if name in wanted or not wanted]
+    workers = min(os.cpu_count() or 1, MOST_WORKERS, len(anew))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        made = dict(zip(anew, pool.map(lines_of, anew), strict=True))
+    lines = [line for name in names for line in (made if name in made else kept).get(name, [])]
     made_by = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
     reasons = json.dumps(entries.UNCOMPARED, indent=0)
     return (
