@@ -115,6 +115,7 @@ def make_case(oracle: Oracle, inputs: Inputs, fixed: dict[str, int], batched: se
     for _ in lead:
         mapped = jax.vmap(mapped, in_axes=({k: 0 if k in batched else None for k in inputs},))
 
+    @jax.jit
     def function(arguments: Inputs) -> Any:
         return mapped(arguments | labels)
 
@@ -131,12 +132,11 @@ def make_case(oracle: Oracle, inputs: Inputs, fixed: dict[str, int], batched: se
     if not real:
         agree(oracle, "outputs", outputs, function({}))
         return case | last
-    modelled, pull = jax.vjp(function, real)
-    agree(oracle, "outputs", outputs, modelled)
+    agree(oracle, "outputs", outputs, function(real))
     cotangents = [rng.normal(size=value.shape) for value in outputs]
     tangents = {k: rng.normal(size=v.shape) for k, v in real.items()}
-    vjp = pull(tuple(jax.numpy.asarray(c) for c in cotangents))[0]
-    jvp = jax.jvp(function, (real,), (tangents,))[1]
+    vjp = jax.jit(lambda at, given: jax.vjp(function, at)[1](given)[0])(real, tuple(map(jax.numpy.asarray, cotangents)))
+    jvp = jax.jit(lambda at, along: jax.jvp(function, (at,), (along,))[1])(real, tangents)
     along = sum(np.vdot(c, t) for c, t in zip(cotangents, jvp, strict=True))
     agree(oracle, "modes", [along], [sum(np.vdot(vjp[k], tangents[k]) for k in real)])
     case |= {"cotangents": cotangents, "vjp": vjp, "tangents": tangents, "jvp": list(jvp)} | last
@@ -150,12 +150,12 @@ def second_part(jax: Any, function: Any, real: Inputs, outputs: list[Any]) -> In
     jacobian = {}
     for name, value in real.items():
         if numbers * value.size <= LARGEST_JACOBIAN:
-            jacobian[name] = list(jax.jacrev(lambda v, n=name: function(real | {n: v}))(value))
+            jacobian[name] = list(jax.jit(jax.jacrev(lambda v, n=name: function(real | {n: v})))(value))
     if jacobian:
         result["jacobian"] = jacobian
     if numbers == 1 and outputs[0].ndim == 0:
         result["hessian"] = {
-            name: jax.hessian(lambda v, n=name: function(real | {n: v})[0])(value)
+            name: jax.jit(jax.hessian(lambda v, n=name: function(real | {n: v})[0]))(value)
             for name, value in real.items()
             if value.size**2 <= LARGEST_HESSIAN
         }
