@@ -762,6 +762,13 @@ def test_errors_are_language_errors_with_a_reason(text: str, message: str) -> No
     assert time.process_time() - started < 30  # not one of these may go on for ever
 
 
+@pytest.mark.parametrize("size", ["j", "k", "C"])
+def test_a_size_may_be_called_as_an_index_of_a_called_entry(size: str) -> None:
+    caller = entry("caller", [f"q[{size}]", "r[m]", "-> w[m]"], "a = softmax(q)", "w = softmax(r)*a[0]")
+    found = value(caller, {"q": [1, 1], "r": [2, 2, 2, 2]})
+    assert [float(x) for x in found] == [0.125] * 4
+
+
 def test_shapes_that_do_not_fit() -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({}, "'z' is missing"),

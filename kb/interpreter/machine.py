@@ -322,8 +322,11 @@ class Machine:
             for symbol in arguments[len(node.arguments) :]:
                 if symbol.name in frame.values or symbol.name in frame.sizes:
                     given[symbol.name] = self._name(Name(symbol.name, at=node.at), frame)
+        known = frame.sizes
+        if not abstract:  # a size here must not hide an index of the called entry
+            known = {name: size for name, size in known.items() if name in plan_of(entry).declared}
         try:
-            results = self.invoke(entry, given, frame.sizes, path)
+            results = self.invoke(entry, given, known, path)
         except LanguageError as error:
             where = f"in '{entry.id}': "
             message = error.message if error.message.startswith(where) else where + error.message
