@@ -9,8 +9,8 @@ import pytest
 from agreement import shipped
 
 import kb
-from kb import interpreter, tree
-from kb.calculus.claims import ClaimForm, elaborate_claim, prove, proven_form
+from kb import interpreter
+from kb.calculus.claims import ClaimForm, elaborate_claim, prove
 from kb.calculus.evaluate import Evaluation, elements
 from kb.catalogue import Catalogue
 from kb.errors import LanguageError
@@ -304,14 +304,6 @@ def test_domains_are_used(catalogue: Catalogue) -> None:
 
 
 # --- the form that people expect --------------------------------------------------------------------
-
-
-def test_the_proven_form_of_a_derivative(catalogue: Catalogue) -> None:
-    found = proven_form(catalogue.records["softmax"], "p", "z")
-    assert isinstance(found, tree.Claim)
-    assert str(found.right) == "p[j]*(delta(j, k) - p[k])"
-    assert proven_form(catalogue.records["softmax"], "z", "p") is None
-    assert proven_form(catalogue.records["lp_norm"], "y", "p") is None
 
 
 # --- updates ---------------------------------------------------------------------------------------

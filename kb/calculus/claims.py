@@ -19,7 +19,6 @@ from kb.index.expressions import Derive, Expressions
 from kb.index.nodes import Expr, Node, Read, same
 from kb.index.program import Program, Step
 from kb.index.scope import Array, Scope, show
-from kb.model import Entry
 from kb.parser import check_name, parse_statement
 from kb.vocabulary import BINDERS, CONSTANTS
 
@@ -145,32 +144,6 @@ def prove(form: ClaimForm) -> bool | None:
     if form.relation != "==":
         return None
     return True if Settler(form.program).vanishes(form.left, form.right) else None
-
-
-def proven_form(entry: Entry, output: str, symbol: str) -> tree.Claim | None:
-    """The claim whose left side is ``d(output[...], symbol[...])`` with bare, distinct indices, if there is one."""
-    for named in entry.claims:
-        if named.refuted:
-            continue
-        claim = parse_statement(named.text)
-        if not (isinstance(claim, tree.Claim) and claim.relation == "==" and isinstance(claim.left, tree.Call)):
-            continue
-        if claim.left.function == "d" and len(claim.left.arguments) == 2:
-            names = [_bare(a) for a in claim.left.arguments]
-            used = [i for pair in names if pair for i in pair[1]]
-            if [pair and pair[0] for pair in names] == [output, symbol] and len(set(used)) == len(used):
-                return claim
-    return None
-
-
-def _bare(node: tree.Node) -> tuple[str, list[str]] | None:
-    """The name and the index names of ``name`` or ``name[i, j]``."""
-    if isinstance(node, tree.Name):
-        return node.id, []
-    if isinstance(node, tree.Element) and isinstance(node.base, tree.Name):
-        names = [i.id for i in node.indices if isinstance(i, tree.Name)]
-        return (node.base.id, names) if len(names) == len(node.indices) else None
-    return None
 
 
 def _has_derivative(claim: tree.Claim) -> bool:

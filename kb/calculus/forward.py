@@ -250,9 +250,3 @@ class _Partial:
         factor = build.substitute(build.mul(c.coefficient, build.substitute(inner, moved)), renamed)
         bound = [i for i in (*c.bound, *own) if i not in mapping]
         return build.bind("sum", bound, [build.substitute(k, mapping) for k in conditions], factor)
-
-
-def gradient_as_program(program: Program, steps: tuple[AnyStep, ...], name: str, shape: tuple[Poly, ...]) -> Program:
-    """A program whose only output is one of its steps."""
-    tensors = {**program.tensors, name: Tensor(name, shape)}
-    return replace(program, tensors=tensors, steps=steps, returns=((name, name),))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count, islice
 from typing import Protocol, TypeVar
 
@@ -180,14 +180,6 @@ class Program:
     def needed(self, names: set[str]) -> tuple[AnyStep, ...]:
         """The steps that the given names need, in order."""
         return needed(self.steps, names)
-
-    def with_steps(self, steps: tuple[AnyStep, ...], returns: tuple[tuple[str, str], ...]) -> Program:
-        """The same symbols with other steps and outputs."""
-        tensors = {n: t for n, t in self.tensors.items() if t.symbol is not None}
-        for step in steps:
-            if step.name not in tensors:
-                tensors[step.name] = Tensor(step.name, step.shape)
-        return replace(self, tensors=tensors, steps=steps, returns=returns)
 
     def __iter__(self) -> Iterator[AnyStep]:
         return iter(self.steps)
