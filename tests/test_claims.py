@@ -303,9 +303,6 @@ def test_domains_are_used(catalogue: Catalogue) -> None:
             assert prove(form) is wanted, (used, claim)
 
 
-# --- the form that people expect --------------------------------------------------------------------
-
-
 # --- updates ---------------------------------------------------------------------------------------
 
 
