@@ -1,4 +1,4 @@
-"""The whole catalogue as one JSON document, for other programs.
+"""The whole catalogue, or a part of it, as one JSON document, for other programs.
 
 ``format`` is the version of these keys; within one version keys are added, never changed or removed.
 
@@ -30,11 +30,12 @@ from typing import TYPE_CHECKING, Any
 
 from generators.parts import DerivativeView, Formula
 from generators.variants import variant_as_json
-from generators.views import EntryView
+from generators.views import EntryView, views
 from kb import __version__
 from kb.model import SourceItem, Symbol
 
 if TYPE_CHECKING:
+    from kb.catalogue import Catalogue
     from kb.evidence import Evidence
 
 FORMAT = 1
@@ -43,6 +44,12 @@ FORMAT = 1
 def export(entries: Sequence[EntryView]) -> str:
     """All entries in one document."""
     return dump({"format": FORMAT, "eqkb": __version__, "entries": [_entry(view) for view in entries]})
+
+
+def export_stored(catalogue: Catalogue, ids: Sequence[str]) -> str:
+    """Some entries in one document, with the evidence of earlier checks that still holds."""
+    stored = {i: catalogue[i].stored_evidence() for i in ids}
+    return export(views(catalogue, ids, {i: found for i, found in stored.items() if found is not None}))
 
 
 def export_evidence(evidence: Mapping[str, Evidence]) -> str:

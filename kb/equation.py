@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kb.errors import CatalogueError, Fault, NotDifferentiable, NotFound, nearest
-from kb.model import Entry, Reference, Symbol
+from kb.model import Entry, NamedClaim, Reference, Symbol
 
 if TYPE_CHECKING:
     from kb.derivation import Derivation
@@ -194,6 +194,23 @@ class Equation:
         from kb.definitions import formula_text
 
         return formula_text(text, self.context)
+
+    def formula_latex(self, text: str) -> str:
+        """A claim or a condition of the entry in LaTeX, without dollar signs."""
+        from kb.definitions import formula
+        from kb.printing import latex_display
+
+        return latex_display(formula(text, self.context), self.context)
+
+    def claim(self, name: str) -> NamedClaim:
+        """A claim by name. Raises NotFound with the nearest names."""
+        found = next((c for c in self.entry.claims if c.name == name), None)
+        if found is None:
+            known = [c.name for c in self.entry.claims]
+            listed = f"its claims are {', '.join(known)}" if known else "it has none"
+            hint = nearest(name[:60], known) or f"; {listed}"
+            raise NotFound(f"{self.entry.id!r} has no claim {name[:60]!r}{hint}")
+        return found
 
     # --- code -----------------------------------------------------------------------------------
 

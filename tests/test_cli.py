@@ -193,6 +193,22 @@ def test_several_symbols_in_one_backward_pass(capsys: pytest.CaptureFixture[str]
     assert "W̄ =" in out and "x̄ =" in out
 
 
+def test_latex_prints_a_claim(capsys: pytest.CaptureFixture[str]) -> None:
+    equation = kb.load_catalogue()["softmax"]
+    code, out, err = run(capsys, "latex", "softmax", "--claim", "adds_up_to_1")
+    assert (code, out, err) == (0, equation.formula_latex(equation.claim("adds_up_to_1").text) + "\n", "")
+    shown = json.loads(run(capsys, "latex", "softmax", "--claim", "adds_up_to_1", "--json")[1])
+    assert shown == {
+        "id": "softmax",
+        "wrt": [],
+        "form": None,
+        "latex": out.removesuffix("\n"),
+        "claim": "adds_up_to_1",
+        "about": equation.claim("adds_up_to_1").about,
+        "refuted": False,
+    }
+
+
 def test_code_is_a_module_that_runs(capsys: pytest.CaptureFixture[str]) -> None:
     for backward in ([], ["--backward"]):
         source = run(capsys, "code", "softmax", *backward)[1]
@@ -286,6 +302,10 @@ def test_the_option_can_be_repeated_and_shipped_entries_stay(mine: Path, capsys:
         (["diff", "--expr", "y = q", "--symbols", "x", "--wrt", "x"], 2, "expression:1:5"),
         (["diff", "--expr", "y = x", "--symbols", "x:pos", "--wrt", "x"], 2, "domain or kind"),
         (["latex", "softmax", "--form", "vjp"], 2, "--wrt"),
+        (["latex", "softmax", "--claim", "jacobain"], 3, "did you mean 'jacobian'"),
+        (["latex", "softmax", "--claim", "q"], 3, "its claims are jacobian"),
+        (["latex", "softmax", "--claim", "jacobian", "--wrt", "z"], 2, "leave one of them out"),
+        (["latex", "softmax", "--claim", "jacobian", "--where"], 2, "leave out --claim"),
         (["cheatsheet", "--format", "pdf"], 2, "-o"),
         (["cheatsheet", "softmax", "--topic", "attention"], 2, "not both"),
         (["validate", "no/such/file.yaml"], 2, "no/such/file.yaml"),
@@ -442,6 +462,7 @@ def test_the_keys_that_the_help_promises_are_there(mine: Path, capsys: pytest.Ca
         "diff": ["diff", "softmax", "--wrt", "z"],
         "code": ["code", "softmax"],
         "cheatsheet": ["cheatsheet", "softmax"],
+        "export": ["export", "softmax"],
         "check": ["check", "--catalogue", str(mine)],
         "validate": ["validate"],
     }

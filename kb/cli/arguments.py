@@ -12,8 +12,8 @@ from kb.errors import nearest
 
 FORMS = ("partial", "jacobian", "vjp", "jvp", "hessian")
 COMMANDS = (
-    *("list", "search", "show", "latex", "diff", "derive", "code", "cheatsheet", "sources", "check", "validate"),
-    "build",
+    *("list", "search", "show", "latex", "diff", "derive", "code", "cheatsheet", "export", "sources", "check"),
+    *("validate", "build"),
 )
 _PAINTED = ("list", "search", "show", "sources", "check")
 KINDS = ("definition", "update", "identity", "derivative", "objective")
@@ -26,12 +26,13 @@ _JSON = {
     "search": f"a list of objects with {_SUMMARY}, the best first",
     "show": f"an object with {_SUMMARY}, symbols, define, text, latex, claims, requires, kinks, differentiate, "
     "differentiable, objective, frameworks, related, variants (id, about, of), sources, notes, references, evidence",
-    "latex": "an object with id, wrt, form, latex (and markdown, if --where is given)",
+    "latex": "an object with id, wrt, form, latex (with --where markdown too; with --claim claim, about, refuted)",
     "diff": "an object with id, wrt, form, shape, text, latex, steps, uses, code, verdict",
     "derive": "an object with id, wrt, steps (rule, continues, because, statements, text, latex), points, numbers, "
     "difference",
     "code": "an object with id, backward, code",
     "cheatsheet": "an object with ids, format, text",
+    "export": "an object with format, eqkb, entries (the document that is the default)",
     "sources": "a list of objects with ref, title, entry, verdict, finding, note, use, claim (name, formula), "
     "counterexample (sizes, values, found)",
     "check": "a list of objects with entry, verdict, seed, versions, key, checks",
@@ -216,6 +217,7 @@ def _formulas(commands: _Commands) -> None:
     one = _command(commands, "latex", "formulas", "LaTeX of an entry, or of one of its derivatives")
     one.add_argument("id", metavar="ID")
     _add_derivative(one)
+    one.add_argument("--claim", metavar="NAME", help="the formula of this claim instead")
     one.add_argument(
         "--where",
         action="store_true",
@@ -263,6 +265,18 @@ def _working(commands: _Commands) -> None:
     one.add_argument("--topic", metavar="T", action="append", help="entries of this topic (may be given several times)")
     one.add_argument("--format", choices=("tex", "pdf", "md"), default="tex", help="tex (the default), pdf or md")
     one.add_argument("-o", "--output", metavar="PATH", help="write here instead of stdout; pdf needs it")
+    one = _command(
+        commands, "export", "work", "the selected entries for other programs: all about them, or their references"
+    )
+    one.add_argument("ids", metavar="ID", nargs="*")
+    one.add_argument("--topic", metavar="T", action="append", help="entries of this topic (may be given several times)")
+    one.add_argument(
+        "--format",
+        choices=("json", "bibtex"),
+        default=None,
+        help="json (the default): the document that build writes; bibtex: the references of the entries, each once",
+    )
+    one.add_argument("-o", "--output", metavar="PATH", help="write here instead of stdout")
     one = _command(commands, "sources", "sources", "the items of documents: what covers each, and what was found there")
     one.add_argument(
         "which", metavar="DOCUMENT", nargs="?", help="a document, an item (document/key), or an entry; all without it"

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from kb.answers import claim_answer, derivative_answer, latex_answer, line
 from kb.cli.breaking import statement_lines
 from kb.cli.read import catalogue_of, stored_evidence
 from kb.cli.terminal import MOST_COLUMNS, on_terminal, paint, print_json, width
@@ -27,26 +28,35 @@ def latex_command(options: argparse.Namespace) -> int:
         raise EqkbError("--form says which derivative; add --wrt SYMBOL, or leave it out")
     if options.where:
         return _print_where(catalogue, equation, options)
-    derivative = _derivative(equation, options) if options.wrt else None
-    tex = derivative.latex() if derivative else equation.latex()
-    if options.json:
-        form = derivative.form if derivative else None
-        print_json({"id": equation.id, "wrt": options.wrt or [], "form": form, "latex": tex})
+    if options.claim is not None:
+        answer = _claim(equation, options)
     else:
-        print(tex)
+        derivative = _derivative(equation, options) if options.wrt else None
+        answer = latex_answer(equation, derivative, options.wrt or [])
+    if options.json:
+        print_json(answer)
+    else:
+        print(answer["latex"])
     return 0
+
+
+def _claim(equation: Equation, options: argparse.Namespace) -> dict[str, Any]:
+    if options.wrt:
+        raise EqkbError("--claim names a formula, and so does --wrt; leave one of them out")
+    return claim_answer(equation, equation.claim(options.claim))
 
 
 def _print_where(catalogue: Catalogue, equation: Equation, options: argparse.Namespace) -> int:
     """The entry as one section of Markdown."""
-    if options.wrt:
-        raise EqkbError("--where explains the symbols of the entry itself; leave out --wrt, or --where")
+    for name, given in {"--wrt": options.wrt, "--claim": options.claim is not None}.items():
+        if given:
+            raise EqkbError(f"--where explains the symbols of the entry itself; leave out {name}, or --where")
     from generators.markdown import section
     from generators.views import views
 
     made = section(views(catalogue, [equation.id])[0])
     if options.json:
-        print_json({"id": equation.id, "wrt": [], "form": None, "latex": equation.latex(), "markdown": made})
+        print_json(latex_answer(equation, None, []) | {"markdown": made})
     else:
         print(made, end="")
     return 0
@@ -59,7 +69,7 @@ def code_command(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"id": equation.id, "backward": options.backward, "code": source})
     else:
-        print(source, end="" if source.endswith("\n") else "\n")
+        print(line(source), end="")
     return 0
 
 
@@ -71,7 +81,7 @@ def diff_command(options: argparse.Namespace) -> int:
     if options.json:
         if options.format is not None:
             raise EqkbError("--json holds every format; leave out --format")
-        print_json(_as_json(derivative))
+        print_json(derivative_answer(derivative, stored_evidence(derivative.equation)))
     elif options.format == "latex":
         print(derivative.latex())
     elif options.format == "numpy":
@@ -105,8 +115,8 @@ def _require_symbol(equation: Equation, options: argparse.Namespace) -> None:
 
 def _print_text(text: str) -> None:
     """Statements on lines that fit the terminal; each on a line of its own for other programs."""
-    for line in text.splitlines():
-        print("\n".join(statement_lines(line, width(MOST_COLUMNS))) if on_terminal() else line)
+    for statement in text.splitlines():
+        print("\n".join(statement_lines(statement, width(MOST_COLUMNS))) if on_terminal() else statement)
 
 
 def _print_verified(equation: Equation, is_typed: bool) -> None:
@@ -145,20 +155,3 @@ def _derivative(equation: Equation, options: argparse.Namespace) -> Derivative:
         raise EqkbError(f"the form {form} takes one symbol; only {' and '.join(_SEVERAL)} take several")
     make = {"partial": equation.derivative, "jacobian": equation.jacobian, "hessian": equation.hessian}
     return make[form](wrt[0])
-
-
-def _as_json(derivative: Derivative) -> dict[str, Any]:
-    shape = derivative.shape
-    evidence = stored_evidence(derivative.equation)
-    return {
-        "id": derivative.equation.id,
-        "wrt": list(derivative.wrt),
-        "form": derivative.form,
-        "shape": {n: list(s) for n, s in shape.items()} if isinstance(shape, dict) else list(shape),
-        "text": derivative.text(),
-        "latex": derivative.latex(),
-        "steps": list(derivative.steps),
-        "uses": list(derivative.uses),
-        "code": derivative.code(),
-        "verdict": evidence.verdict if evidence is not None else "not checked",
-    }

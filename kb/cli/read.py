@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from kb.answers import entry_answer, entry_summary
 from kb.catalogue import Catalogue, load_catalogue
 from kb.cli.terminal import columns_of, harmless, on_terminal, pad, paint, print_json, shorten, width
 from kb.errors import NotFound, nearest
-from kb.model import Entry, SourceItem
+from kb.model import Entry
 
 if TYPE_CHECKING:
     from kb.equation import Equation
-    from kb.variants import Counterpart
 
 _ALL = "; 'eqkb list' shows all entries"
 _LIST = 240  # columns at most
@@ -71,7 +70,7 @@ def _nothing_found(entries: Sequence[Entry], words: Sequence[str]) -> str:
 def _print_entries(entries: Sequence[Entry], as_json: bool) -> None:
     """One line for each; a terminal too narrow for all columns shows the id and as much of the name as fits."""
     if as_json:
-        print_json([summary(e) for e in entries])
+        print_json([entry_summary(e) for e in entries])
         return
     if not entries:
         return
@@ -93,19 +92,6 @@ def _row(entry: Entry) -> tuple[str, str, str]:
     return entry.id, entry.kind, entry.topic
 
 
-def summary(entry: Entry) -> dict[str, Any]:
-    """An entry in one row of ``list --json``."""
-    return {
-        "id": entry.id,
-        "name": entry.name,
-        "kind": entry.kind,
-        "topic": entry.topic,
-        "about": entry.about,
-        "aliases": list(entry.aliases),
-        "tags": list(entry.tags),
-    }
-
-
 # --- show ----------------------------------------------------------------------------------------
 
 
@@ -113,7 +99,8 @@ def show_command(options: argparse.Namespace) -> int:
     """``eqkb show``."""
     catalogue = catalogue_of(options)
     if options.json:
-        print_json(full(catalogue[options.id], catalogue.variants(options.id)))
+        equation = catalogue[options.id]
+        print_json(entry_answer(equation, catalogue.variants(options.id), stored_evidence(equation)))
         return 0
     from kb.cli.pages import rendered
     from kb.cli.show import page
@@ -126,40 +113,3 @@ def show_command(options: argparse.Namespace) -> int:
 def stored_evidence(equation: Equation) -> Any:
     """Evidence of an earlier check that still holds; None where there is none."""
     return equation.stored_evidence()
-
-
-def full(equation: Equation, variants: Sequence[Counterpart]) -> dict[str, Any]:
-    """An entry in ``show --json``."""
-    entry = equation.entry
-    evidence = stored_evidence(equation)
-    claims = [{"name": c.name, "formula": c.text, "about": c.about, "refuted": c.refuted} for c in entry.claims]
-    return summary(entry) | {
-        "symbols": [_plain(s) | {"latex": equation.symbols[s.name].latex} for s in entry.symbols],
-        "define": list(entry.define),
-        "text": equation.text(),
-        "latex": equation.latex(),
-        "claims": claims,
-        "requires": list(entry.requires),
-        "kinks": list(entry.kinks),
-        "differentiate": list(entry.differentiate),
-        "differentiable": list(equation.differentiable),
-        "objective": _plain(entry.objective) if entry.objective else None,
-        "frameworks": dict(entry.frameworks),
-        "related": list(entry.related),
-        "variants": [variant._asdict() for variant in variants],
-        "sources": [source_row(s) for s in entry.sources],
-        "notes": list(entry.notes),
-        "references": [_plain(r) for r in entry.references],
-        "evidence": evidence.as_json() if evidence is not None else {"verdict": "not checked"},
-    }
-
-
-def source_row(source: SourceItem) -> dict[str, Any]:
-    """An item of a document that an entry covers, in JSON."""
-    return {"ref": source.item} | {name: v for name, v in _plain(source).items() if name != "item"}
-
-
-def _plain(record: Any) -> dict[str, Any]:
-    """A record as a dictionary; tuples become lists."""
-    values = {f.name: getattr(record, f.name) for f in fields(record)}
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}

@@ -128,6 +128,6 @@ def harmless(text: str) -> str:
 
 def print_json(value: Any) -> None:
     """JSON on stdout, for programs and for people."""
-    import json
+    from kb.answers import json_text
 
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json_text(value), end="")

@@ -1,4 +1,4 @@
-"""check, validate, cheatsheet and build: commands that work through many entries."""
+"""check, validate, cheatsheet, export and build: commands that work through many entries."""
 
 from __future__ import annotations
 
@@ -76,16 +76,11 @@ def _print_evidence(entry_id: str, evidence: Any, detailed: bool) -> None:
 def cheatsheet_command(options: argparse.Namespace) -> int:
     """``eqkb cheatsheet``."""
     catalogue = catalogue_of(options)
-    if options.ids and options.topic:
-        raise EqkbError("name entries or topics, not both")
     if options.format == "pdf" and options.output is None:
         raise EqkbError("a PDF is no text; say where to write it with -o PATH")
     if options.json and options.output is not None:
         raise EqkbError("--json prints; leave out -o, or --json")
-    if options.ids:
-        ids = list(dict.fromkeys(catalogue.entry(i).id for i in options.ids))
-    else:
-        ids = [e.id for e in of_topics(catalogue, options.topic or [])]
+    ids = _selected(catalogue, options)
     _require_usable(catalogue, ids)
     from generators.cheatsheet import cheatsheet, write_cheatsheet
 
@@ -99,6 +94,40 @@ def cheatsheet_command(options: argparse.Namespace) -> int:
     else:
         print(sheet, end="" if sheet.endswith("\n") else "\n")
     return 0
+
+
+def export_command(options: argparse.Namespace) -> int:
+    """``eqkb export``."""
+    if options.json and options.format == "bibtex":
+        raise EqkbError("--json is --format json; leave out --json, or --format")
+    catalogue = catalogue_of(options)
+    ids = _selected(catalogue, options)
+    if options.format == "bibtex":
+        from generators.bibtex import bibtex
+
+        text = bibtex(catalogue, ids)
+    else:
+        _require_usable(catalogue, ids)
+        from generators.export import export_stored
+
+        text = export_stored(catalogue, ids)
+    if options.output is None:
+        print(text, end="")
+        return 0
+    from generators.files import write_file
+
+    write_file(Path(options.output), text.encode())
+    print(f"wrote {options.output}", file=sys.stderr)
+    return 0
+
+
+def _selected(catalogue: Catalogue, options: argparse.Namespace) -> list[str]:
+    """The ids of the entries that are named, by themselves or by topics; all without any."""
+    if options.ids and options.topic:
+        raise EqkbError("name entries or topics, not both")
+    if options.ids:
+        return list(dict.fromkeys(catalogue.entry(i).id for i in options.ids))
+    return [e.id for e in of_topics(catalogue, options.topic or [])]
 
 
 def _require_usable(catalogue: Catalogue, ids: list[str]) -> None:
