@@ -98,7 +98,8 @@ class EntryKeys:
 
         if entry_id not in self._own:
             # What is only said about an entry changes nothing that is found out about it.
-            said = repr(replace(self._entry(entry_id), origin="", variants=(), sources=(), notes=(), references=()))
+            entry = replace(self._entry(entry_id), origin="", variants=(), sources=(), notes=(), references=())
+            said = repr(replace(entry, plot=None))
             self._own[entry_id] = hashlib.sha256(said.encode()).hexdigest()
         return self._own[entry_id]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from kb.errors import Fault, nearest
 from kb.glyphs import split_notation
-from kb.model import Entry, Objective, Symbol
+from kb.model import Entry, Objective, Plot, Symbol
 from kb.source import AT_KEY, shorten
 from kb.vocabulary import DOMAINS
 
@@ -23,6 +24,9 @@ def inconsistencies(entry: Entry) -> Iterator[Fault]:
     yield from _name_faults(entry)
     yield from _print_faults(entry)
     yield from _source_faults(entry)
+    for position, plot in enumerate(entry.plot or ()):
+        for field, message in _plot_faults(entry, plot):
+            yield Fault(message, f"plot[{position}]{field}", AT_KEY)
     items = tuple(source.item for source in entry.sources)
     lists = {"aliases": entry.aliases, "tags": entry.tags, "related": entry.related, "sources": items}
     for field, words in (lists | {"differentiate": entry.differentiate}).items():
@@ -95,6 +99,40 @@ def _print_faults(entry: Entry) -> Iterator[Fault]:
     expected = tuple(a.name for a in entry.arguments)
     if named and named != expected[: len(named)]:
         yield Fault(f"calls pass {shorten(', '.join(expected), 300)}; name the arguments in that order", "notation")
+
+
+def _plot_faults(entry: Entry, plot: Plot) -> Iterator[tuple[str, str]]:
+    """Names that a plot cannot vary, give or go through."""
+    for field, names in (("over", [n for n, _ in plot.over]), ("each", [n for n, _ in plot.each])):
+        for name in names:
+            symbol = entry.symbol(name)
+            if symbol is None and name not in _words(plot):
+                known = [s.name for s in entry.arguments if _is_number(s)]
+                hint = nearest(name[:MAX_WORD], set(known)) or "; give an argument an expression in it under 'given'"
+                yield f".{field}.{name}", f"{shorten(name)} is no argument, and nothing under 'given' reads it{hint}"
+            elif symbol is not None and not (symbol.is_argument and _is_number(symbol)):
+                what = "is no argument" if not symbol.is_argument else "is not one number"
+                remedy = "vary a name of your own, and write under 'given' what the arguments are then"
+                yield f".{field}.{name}", f"{name!r} {what}; {remedy}"
+    for name, _ in plot.given:
+        if name in plot.varied:
+            yield f".given.{name}", f"{name!r} is varied already; give it here, or under 'over' or 'each'"
+        elif (symbol := entry.symbol(name)) is None or not symbol.is_argument:
+            known = [s.name for s in entry.arguments]
+            hint = nearest(name[:MAX_WORD], set(known)) or f"; the arguments are {', '.join(known)}"
+            yield f".given.{name}", f"{shorten(name)} is no argument{hint}"
+    for name in {name for name, _ in plot.each} & {name for name, _ in plot.over}:
+        yield f".each.{name}", f"{name!r} is varied already; give it here, or under 'over'"
+    if len({len(values) for _, values in plot.each}) > 1:
+        yield ".each", "names go through their lists together, one curve for each; write lists of one length"
+
+
+def _is_number(symbol: Symbol) -> bool:
+    return symbol.kind in ("real", "integer") and not symbol.shape
+
+
+def _words(plot: Plot) -> set[str]:
+    return {word for _, text in plot.given for word in re.findall(r"[A-Za-z]\w*", text)}
 
 
 def _source_faults(entry: Entry) -> Iterator[Fault]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
 from typing import Annotated, Any, NoReturn
@@ -18,6 +19,7 @@ MAX_ID = 64
 MAX_TEXT = 10_000
 MAX_DIGITS = 100
 MAX_EXPONENT = 1_000
+MAX_COUNT = 256
 # Besides control characters: line separators, and the marks that reverse the direction of the text after them.
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
@@ -137,6 +139,43 @@ def _date(value: Any) -> str:
     fail(f"{shown} is not a date; write 2020, 2020-03 or 2020-03-02")
 
 
+def _formula(value: Any) -> str:
+    """An expression; numbers and lists may be written as YAML has them."""
+    if isinstance(value, list) and value:
+        return f"[{', '.join(map(_formula, value))}]"
+    if isinstance(value, (str, Number)):
+        return value.text if isinstance(value, Number) else value
+    what = "an empty list" if value == [] else what_is(value)
+    fail(f"{what} where an expression belongs; write a number, a list such as [t, 0, 1], or a formula as text")
+
+
+def _range(value: Any) -> tuple[str, str]:
+    if not isinstance(value, list) or len(value) != 2:
+        fail(f"{what_is(value)} where a range belongs; write [from, to], such as [-6, 6]")
+    low, high = _number(value[0]), _number(value[1])
+    if not -math.inf < float(low) < float(high) < math.inf:
+        fail(f"the range begins at {low} and ends at {high}; write the smaller number first")
+    return low, high
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, Number) and value.text.isdecimal() and 1 <= int(value.text[:9]) <= MAX_COUNT:
+        return int(value.text)
+    shown = value.text if isinstance(value, Number) else what_is(value)
+    fail(f"{shown} is not a size here; write a whole number from 1 to {MAX_COUNT}")
+
+
+def listed_plots(value: Any) -> Any:
+    """What stands under ``plot`` as a list of mappings."""
+    if value is False:
+        return []
+    listed = value if isinstance(value, list) else [value]
+    if not listed or not all(isinstance(item, dict) for item in listed):
+        what = "an empty list" if value == [] else what_is(value)
+        fail(f"{what} where a plot belongs; write false, or a mapping such as {{over: {{z: [-6, 6]}}}}")
+    return [{**item, "show": [item["show"]]} if not isinstance(item.get("show", []), list) else item for item in listed]
+
+
 def _argument(value: str) -> str:
     match = re.fullmatch(r"\s*([^\[\s]+)\s*(\[[^\[\]]+\])?\s*", value)
     if not match:
@@ -162,6 +201,7 @@ def _notation(value: str) -> str:
 Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_text)]
 Line = Annotated[str, Field(max_length=300), AfterValidator(_text), AfterValidator(_line)]
 Size = Annotated[str, Field(max_length=300), BeforeValidator(_size), AfterValidator(_text), AfterValidator(_line)]
+Formula = Annotated[str, BeforeValidator(_formula), Field(max_length=MAX_TEXT), AfterValidator(_text)]
 Name = Annotated[Line, AfterValidator(_name)]
 Glyph = Annotated[Line, AfterValidator(_glyph)]
 Notation = Annotated[Line, AfterValidator(_notation)]
@@ -194,3 +234,5 @@ Url = Annotated[
 ]
 Date = Annotated[str, BeforeValidator(_date)]
 Decimal = Annotated[str, BeforeValidator(_number)]
+Range = Annotated[tuple[str, str], BeforeValidator(_range)]
+Count = Annotated[int, BeforeValidator(_count)]

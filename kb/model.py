@@ -120,6 +120,29 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class Plot:
+    """A plot of an entry, as far as it does not follow from the entry itself; numbers are decimal texts.
+
+    ``over`` has what is varied, the first from left to right, and its range; ``given`` the values of
+    arguments as expressions in what is varied; ``each`` names and a list of values, through which they
+    go together, one for each curve; ``show`` expressions in the symbols and steps, or nothing for the
+    outputs.
+    """
+
+    over: tuple[tuple[str, tuple[str, str]], ...] = ()
+    given: tuple[tuple[str, str], ...] = ()
+    each: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    show: tuple[str, ...] = ()
+    sizes: tuple[tuple[str, int], ...] = ()
+    about: str = ""
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The names under ``over`` and under ``each``."""
+        return (*(name for name, _ in self.over), *(name for name, _ in self.each))
+
+
+@dataclass(frozen=True, slots=True)
 class Objective:
     """What an ``objective`` entry minimises or maximises, and subject to what."""
 
@@ -155,6 +178,7 @@ class Entry:
     sources: tuple[SourceItem, ...] = ()
     notes: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
+    plot: tuple[Plot, ...] | None = None  # None: what follows from the entry itself
     origin: str = field(default="", compare=False)
     sides: tuple[str, ...] = ()  # outputs that are the sides of the first claim; the last steps define them
 

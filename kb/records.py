@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from kb.cache import cache_path, keep, read_kept
 from kb.documents import SECTION, source_faults
 from kb.errors import CatalogueError, Fault, Location, NotFound, nearest
-from kb.model import Document, Entry, NamedClaim, Objective, Reference, SourceItem, Symbol, Variant
+from kb.model import Document, Entry, NamedClaim, Objective, Plot, Reference, SourceItem, Symbol, Variant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -402,6 +402,8 @@ def _restore(row: dict[str, Any], origin: str) -> Entry:
     row["sources"] = tuple([SourceItem(**s) for s in row.get("sources", ())])
     row["frameworks"] = tuple([(name, path) for name, path in row.get("frameworks", ())])
     row["variants"] = tuple([_restore_variant(v) for v in row.get("variants", ())])
+    if row.get("plot") is not None:
+        row["plot"] = tuple([Plot(**_deep(p)) for p in row["plot"]])
     if "objective" in row:
         row["objective"] = Objective(**_tuples(row["objective"]))
     return Entry(**_tuples(row), origin=origin)
@@ -413,6 +415,13 @@ def _restore_variant(row: dict[str, Any]) -> Variant:
 
 def _restore_document(row: dict[str, Any]) -> Document:
     return Document(**row | {"items": tuple([(key, title) for key, title in row["items"]])})
+
+
+def _deep(row: dict[str, Any]) -> dict[str, Any]:
+    def frozen(value: Any) -> Any:
+        return tuple([frozen(item) for item in value]) if type(value) is list else value
+
+    return {key: frozen(value) for key, value in row.items()}
 
 
 def _tuples(row: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from kb.consistency import inconsistencies
@@ -20,11 +20,13 @@ from kb.fields import (
     Alias,
     Argument,
     Arxiv,
+    Count,
     Date,
     Decimal,
     Doi,
     Dotted,
     Empty,
+    Formula,
     Glyph,
     Id,
     Item,
@@ -32,12 +34,14 @@ from kb.fields import (
     Name,
     Notation,
     Outside,
+    Range,
     Size,
     Text,
     Url,
     Word,
     Year,
     choice,
+    listed_plots,
     near,
     what_is,
 )  # fmt: skip
@@ -48,6 +52,7 @@ from kb.model import (
     Kind,
     NamedClaim,
     Objective,
+    Plot,
     Reference,
     Role,
     SourceItem,
@@ -143,6 +148,17 @@ class ObjectiveRecord(Record):
     subject_to: list[Text] = Field(default_factory=list)
 
 
+class PlotRecord(Record):
+    """``plot``, or ``plot[0]``."""
+
+    over: Annotated[dict[str, Range], Field(max_length=2)] = Field(default_factory=dict)
+    given: dict[str, Formula] = Field(default_factory=dict)
+    each: dict[str, Annotated[list[Decimal], Field(min_length=1, max_length=6)]] = Field(default_factory=dict)
+    show: Annotated[list[Formula], Field(min_length=1, max_length=6)] = Field(default_factory=list)
+    sizes: dict[str, Count] = Field(default_factory=dict)
+    about: Text = ""
+
+
 class EntryRecord(Record):
     """One entry."""
 
@@ -168,6 +184,7 @@ class EntryRecord(Record):
     sources: list[SourceRecord] = Field(default_factory=list)
     notes: list[Text] = Field(default_factory=list)
     references: list[ReferenceRecord] = Field(default_factory=list)
+    plot: Annotated[list[PlotRecord] | None, BeforeValidator(listed_plots)] = None
 
 
 _RECORDS: dict[str, type[Record]] = {
@@ -178,6 +195,7 @@ _RECORDS: dict[str, type[Record]] = {
     "variants": VariantRecord,
     "documents": DocumentRecord,
     "objective": ObjectiveRecord,
+    "plot": PlotRecord,
 }
 
 
@@ -244,6 +262,9 @@ def _message(error: ErrorDetails) -> tuple[str, int]:
             return f"{what_is(value)} where a mapping belongs; write {example}", 0
         case "too_short":
             return f"{last!r} is empty; write at least one item", 0
+        case "too_long":
+            most = context["max_length"]
+            return f"{last!r} has more than {most} {'items' if most > 2 else 'names'}; remove some", 0
         case kind:
             return (
                 f"this value does not fit here ({kind.replace('_', ' ')}); check it against the head of the catalogue",
@@ -359,12 +380,24 @@ def _entry(entry_id: str, record: EntryRecord, origin: str) -> Entry:
             for s in record.sources
         ),
         notes=tuple(record.notes),
+        plot=None if record.plot is None else tuple(map(_plot, record.plot)),
         references=tuple(
             Reference(r.title, tuple(r.authors), r.year, r.venue, r.doi, r.arxiv, r.url) for r in record.references
         ),
         origin=origin,
     )
     return with_sides(entry)
+
+
+def _plot(record: PlotRecord) -> Plot:
+    return Plot(
+        over=tuple(record.over.items()),
+        given=tuple(record.given.items()),
+        each=tuple((name, tuple(values)) for name, values in record.each.items()),
+        show=tuple(record.show),
+        sizes=tuple(record.sizes.items()),
+        about=record.about,
+    )
 
 
 def _objective(record: ObjectiveRecord) -> Objective:

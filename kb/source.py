@@ -157,6 +157,8 @@ def _child(node: Sequence | Mapping, path: str) -> tuple[YamlNode, int, str] | N
             return None
         item = node.items[int(match.group(1))]
         return item, item.start, path[match.end() :]
+    if path.startswith("[0]"):  # what stands alone where a list may stand is the first of it
+        return node, node.start, path[3:]
     path = path.removeprefix(".")
     if path in node.items:
         return node.items[path], node.keys[path], ""

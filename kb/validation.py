@@ -49,7 +49,7 @@ class Validation:
         found = [] if key in self._before else semantic_faults(self.programs, entry_id, self.thorough)
         if not found:
             self._now[key] = None
-        return [*found, *variant_faults(self.programs, entry_id)]
+        return [*found, *variant_faults(self.programs, entry_id), *plot_faults(self.programs, entry_id)]
 
     def finish(self) -> None:
         """Keep what has no faults, for the next time."""
@@ -85,6 +85,17 @@ def variant_faults(programs: Programs, entry_id: str) -> Iterator[Fault]:
             fault = _given_fault(programs, entry, other, name, text)
             if fault is not None:
                 yield replace(fault, field=f"variants.{variant.id}.given.{name}")
+
+
+def plot_faults(programs: Programs, entry_id: str) -> Iterator[Fault]:
+    """What is wrong with the plots of an entry whose definition is right."""
+    entry = programs.entries[entry_id]
+    if entry.plot and programs.elaborated(entry_id).program is not None:
+        from kb.plot_programs import plotted
+
+        for position, plot in enumerate(entry.plot):
+            for fault in plotted(programs, entry, plot).faults:
+                yield replace(fault, field=f"plot[{position}]{fault.field}")
 
 
 def _given_fault(programs: Programs, entry: Entry, other: Entry, name: str, text: str) -> Fault | None:

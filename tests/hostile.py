@@ -72,6 +72,7 @@ def catalogue() -> dict[str, Any]:
                 {"item": "odd/1", "finding": "error", "note": TEXT, "use": LINE, "claim": "wrong"},
             ],
             "notes": [TEXT, LINE],
+            "plot": {"over": {"t": [-2, 2]}, "given": {"x": "[t, 1]"}, "about": TEXT},
             "references": [reference, address],
         },
         "index": {

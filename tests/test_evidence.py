@@ -249,6 +249,8 @@ def test_evidence_is_kept_until_something_changes(catalogue: Catalogue) -> None:
     assert key_of(equation.entry, changed) != found.key
     unrelated = {**entries, "adam": dataclasses.replace(entries["adam"], define=())}
     assert key_of(equation.entry, unrelated) == found.key
+    drawn = dataclasses.replace(equation.entry, plot=(), notes=("Another note.",))
+    assert key_of(drawn, {**entries, drawn.id: drawn}) == found.key
 
 
 @pytest.mark.usefixtures("own_cache")

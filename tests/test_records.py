@@ -63,6 +63,7 @@ full:
   variants: {full_two: {about: doubles, given: {x: "2*z"}}, full_four: halves}
   sources: [lecture/1, {item: lecture/2-a, finding: error, note: Not so., claim: d, use: demand}]
   notes: [one, two]
+  plot: {over: {u: [0, 2.5]}, given: {z: "z[i,j] = u*i"}, each: {a: [0.1, 1]}, show: s, sizes: {C: 2}, about: Text.}
   references:
     - {title: T, authors: [A, B], year: 2017, venue: V, doi: 10.1000/x, arxiv: "1706.03762", url: "https://x.org"}
 """

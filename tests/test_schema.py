@@ -9,7 +9,7 @@ import yaml
 
 from kb.errors import CatalogueError, Fault
 from kb.glyphs import glyph_fault
-from kb.model import Document, Entry, NamedClaim, Objective, Reference, SourceItem, Symbol
+from kb.model import Document, Entry, NamedClaim, Objective, Plot, Reference, SourceItem, Symbol
 from kb.schema import to_documents, to_entry
 from kb.source import AT_KEY, parse_source
 
@@ -62,6 +62,9 @@ notes: ["a note: <script> {{7*7}} \\\\input \\"\\"\\""]
 references:
   - {title: T, authors: [A, B], year: 2017, venue: V, doi: 10.1000/x.y_(z), arxiv: "1706.03762", url: "https://x.org/a?b#c"}
   - {title: Old, arxiv: cs.LG/0102003}
+plot:
+  - {over: {t: [-6, 0.50]}, given: {z: [[t, 1], "u"], w: "w[i] = i*t", k: 1}, each: {a: [0.1, 2], u: [1, 2]}}
+  - {show: "p[0]", sizes: {C: 4}, about: Seen.}
 """
 
 
@@ -124,6 +127,16 @@ def test_every_field_arrives() -> None:
         Reference("T", ("A", "B"), 2017, "V", "10.1000/x.y_(z)", "1706.03762", "https://x.org/a?b#c"),
         Reference("Old", arxiv="cs.LG/0102003"),
     )
+    assert read.plot == (
+        Plot(
+            over=(("t", ("-6", "0.50")),),
+            given=(("z", "[[t, 1], u]"), ("w", "w[i] = i*t"), ("k", "1")),
+            each=(("a", ("0.1", "2")), ("u", ("1", "2"))),
+        ),
+        Plot(show=("p[0]",), sizes=(("C", 4),), about="Seen."),
+    )
+    assert entry(MINIMAL).plot is None
+    assert entry(changed(plot="false")).plot == ()
 
 
 @pytest.mark.parametrize(
@@ -224,6 +237,37 @@ def test_every_field_arrives() -> None:
         ({"kind": "objective", "objective": "{minimise: [x]}"}, "objective.minimise", "did you mean 'minimize'"),
         ({"kind": "objective", "objective": "{minimize: [q]}"}, "objective.minimize[0]", "no symbol is called 'q'"),
         ({"kind": "update"}, "symbols.y.role", "an update returns its states"),
+        ({"plot": "true"}, "plot", "true or false where a plot belongs; write false, or a mapping such as {over:"),
+        ({"plot": "[]"}, "plot", "an empty list where a plot belongs"),
+        ({"plot": "[{}, x]"}, "plot", "a list where a plot belongs"),
+        ({"plot": "{ovr: {x: [0, 1]}}"}, "plot[0].ovr", "did you mean 'over'?"),
+        ({"plot": "{over: x}"}, "plot[0].over", "text where a mapping belongs"),
+        ({"plot": "{over: {x: 1}}"}, "plot[0].over.x", "a number where a range belongs; write [from, to]"),
+        ({"plot": "{over: {x: [1, 0]}}"}, "plot[0].over.x", "write the smaller number first"),
+        ({"plot": "{over: {x: [0, 1e3]}}"}, "plot[0].over.x", "write 1.0e+3"),
+        ({"plot": "{over: {x: [0, 1.0e+999]}}"}, "plot[0].over.x", "write the smaller number first"),
+        ({"plot": "{over: {x: [0, 1], u: [0, 1], v: [0, 1]}}"}, "plot[0].over", "more than 2 names; remove some"),
+        ({"plot": "{over: {y: [0, 1]}}"}, "plot[0].over.y", "'y' is no argument; vary a name of your own"),
+        ({"plot": "{over: {u: [0, 1]}}"}, "plot[0].over.u", "give an argument an expression in it under 'given'"),
+        ({"plot": "{each: {x: [1], u: [1]}, given: {q: u}}"}, "plot[0].given.q", "the arguments are x"),
+        ({"plot": "{over: {x: [0, 1]}, given: {x: 1}}"}, "plot[0].given.x", "'x' is varied already"),
+        ({"plot": "{over: {x: [0, 1]}, each: {x: [1]}}"}, "plot[0].each.x", "'x' is varied already"),
+        (
+            {"plot": "{each: {x: [1], u: [1, 2]}, given: {q: u}}", "symbols": "{x: {}, q: {}, y: {role: output}}"},
+            "plot[0].each",
+            "write lists of one length",
+        ),
+        ({"plot": "{each: {x: []}}"}, "plot[0].each.x", "'x' is empty"),
+        ({"plot": "{each: {x: [1, 2, 3, 4, 5, 6, 7]}}"}, "plot[0].each.x", "more than 6 items"),
+        ({"plot": "{each: {x: [a]}}"}, "plot[0].each.x[0]", "'a' is not a number"),
+        ({"plot": "{given: {x: {a: b}}}"}, "plot[0].given.x", "a mapping where an expression belongs"),
+        ({"plot": "{given: {x: [1, []]}}"}, "plot[0].given.x", "an empty list where an expression belongs"),
+        ({"plot": "{given: {x: }}"}, "plot[0].given.x", "nothing stands where an expression belongs"),
+        ({"plot": "[{}, {show: {a: b}}]"}, "plot[1].show[0]", "a mapping where an expression belongs"),
+        ({"plot": "{show: []}"}, "plot[0].show", "'show' is empty"),
+        ({"plot": "{sizes: {n: 0}}"}, "plot[0].sizes.n", "0 is not a size here; write a whole number from 1 to 256"),
+        ({"plot": "{sizes: {n: 257}}"}, "plot[0].sizes.n", "257 is not a size"),
+        ({"plot": "{sizes: {n: n}}"}, "plot[0].sizes.n", "text is not a size"),
         ({"symbols": "{x: {}}"}, "symbols", "no symbol is an output"),
         ({"kind": "update", "symbols": "{x: {}}"}, "symbols", "no symbol is a state"),
     ],

@@ -228,6 +228,7 @@ TABLES: list[tuple[str, int, Sequence[str] | set[str]]] = [
     ("operators of formulas", 8, set(OPERATORS)),
     ("kinds of entries", 9, set(get_args(model.Kind))),
     ("keys of a source", 10, field_names(model.SourceItem)),
+    ("keys of a plot", 11, field_names(model.Plot)),
 ]
 
 
@@ -237,7 +238,7 @@ def test_tables_name_everything_there_is(what: str, number: int, names: set[str]
     assert not missing, f"section {number} lacks {what}: {sorted(missing)}"
 
 
-@pytest.mark.parametrize("number", [1, 4, 7, 8, 9, 10])
+@pytest.mark.parametrize("number", [1, 4, 7, 8, 9, 10, 11])
 def test_tables_name_nothing_that_is_not(number: int) -> None:
     known = {name for _, own, names in TABLES if own == number for name in names}
     assert set(rows(number)) <= known
