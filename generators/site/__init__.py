@@ -1,0 +1,1 @@
+"""The website: what Python makes of it."""
