@@ -8,9 +8,12 @@ PARALLEL := -n auto --maxprocesses 8 --dist worksteal
 PIP := -m pip --disable-pip-version-check --quiet install
 
 .DEFAULT_GOAL := build
-.PHONY: build test lint check-all tex oracles slow bench golden format lock clean help
+.PHONY: build site test lint check-all tex oracles slow bench golden format lock clean help
 
 build: $(VENV)/.stamp-run  ## turn equations.yaml into docs, cheat sheet, code and JSON under build/ (the default)
+	$(VENV)/bin/eqkb build -o build
+
+site: $(VENV)/.stamp-site  ## the same with the website, in build/site; open its index.html
 	$(VENV)/bin/eqkb build -o build
 
 test: lint  ## the tests: no root, no TeX, no PyTorch needed
@@ -64,6 +67,10 @@ $(VENV)/.stamp-run: $(VENV)/.stamp-venv pyproject.toml requirements/run.txt
 	$(VENV)/bin/python $(PIP) -r requirements/run.txt
 	$(VENV)/bin/python $(PIP) --no-deps --no-build-isolation -e .
 	$(VENV)/bin/python -m compileall -q kb generators
+	@touch $@
+
+$(VENV)/.stamp-site: $(VENV)/.stamp-run requirements/site.txt
+	$(VENV)/bin/python $(PIP) -r requirements/site.txt
 	@touch $@
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp-run requirements/dev.txt

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -21,7 +21,8 @@ from generators.code import module, module_name
 from generators.evidence import gather
 from generators.export import dump, export, export_evidence
 from generators.files import write_file
-from generators.sources import documents
+from generators.site import site, why_not
+from generators.sources import DocumentView, documents
 from generators.views import EntryView, views
 from kb.errors import CheckFailed, EqkbError
 from kb.progress import progress
@@ -41,12 +42,14 @@ def build(catalogue: Catalogue, out: Path, jobs: int = 1) -> list[str]:
     """
     evidence = gather(catalogue, list(catalogue), jobs)
     _require_sound(evidence)
-    files = {name: text.encode() for name, text in rendered(catalogue, evidence).items()}
+    entries = views(catalogue, list(catalogue), evidence)
+    drawn_on = documents(catalogue, entries, evidence)
     out = Path(out)
+    files = {name: text.encode() for name, text in rendered(catalogue, entries, drawn_on, evidence).items()}
+    files |= _site(entries, drawn_on, out, jobs)
     earlier = _read_manifest(out)
     _require_room(out, files, earlier)
     _write(out, files, earlier)
-    print("the site is not included: there are no sources of it here", file=sys.stderr)
     print(f"wrote {len(files)} files to {out}", file=sys.stderr)
     return sorted(files)
 
@@ -62,14 +65,17 @@ def _require_sound(evidence: Mapping[str, Evidence]) -> None:
             print(f"{found.entry}: {found.verdict}; 'eqkb check {found.entry}' says why", file=sys.stderr)
 
 
-def rendered(catalogue: Catalogue, evidence: Mapping[str, Evidence]) -> dict[str, str]:
-    """All files by their path under the folder."""
-    ids = list(catalogue)
-    entries = views(catalogue, ids, evidence)
+def rendered(
+    catalogue: Catalogue,
+    entries: Sequence[EntryView],
+    drawn_on: Sequence[DocumentView],
+    evidence: Mapping[str, Evidence],
+) -> dict[str, str]:
+    """All files but those of the site, by their path under the folder."""
+    ids = [view.id for view in entries]
     files: dict[str, str] = {}
     for view in progress(entries, "writing"):
         files |= _of_entry(view)
-    drawn_on = documents(catalogue, entries, evidence)
     files["docs/index.md"] = markdown.index(entries, drawn_on)
     if drawn_on:
         files["docs/sources.md"] = markdown.sources(drawn_on)
@@ -78,6 +84,15 @@ def rendered(catalogue: Catalogue, evidence: Mapping[str, Evidence]) -> dict[str
     files["catalogue.json"] = export(entries)
     files["evidence.json"] = export_evidence(evidence)
     return files
+
+
+def _site(entries: Sequence[EntryView], drawn_on: Sequence[DocumentView], out: Path, jobs: int) -> dict[str, bytes]:
+    """The files of the site, where it can be built."""
+    missing = why_not()
+    if missing:
+        print(f"the site is not included: {missing}", file=sys.stderr)
+        return {}
+    return {f"site/{name}": content for name, content in site(entries, drawn_on, out, jobs).items()}
 
 
 def _of_entry(view: EntryView) -> dict[str, str]:

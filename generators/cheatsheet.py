@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from generators.files import write_file
 from generators.notation import legend
@@ -46,7 +46,7 @@ def cheatsheet(catalogue: Catalogue, ids: Sequence[str], form: str = "tex") -> s
     if form != "tex":
         raise EqkbError(f"no text format {form!r}; choose tex or md, or write a pdf to a file")
     topics = by_topic(views(catalogue, ids))
-    values = {"title": title_of(topics), "topics": topics, "legend": legend(topics)}
+    values: dict[str, Any] = {"title": title_of(topics), "topics": topics, "legend": legend(topics)}
     return render("cheatsheet.tex.j2", escape, _FILTERS, **values).strip("\n") + "\n"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from generators.notation import legend
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _FENCE = re.compile(r"`+")
 
 
-def display(formula: Formula) -> Ready:
-    """A formula in lines of its own."""
+def display(formula: Formula, anchor: str = "") -> Ready:
+    """A formula in lines of its own; ``anchor`` is what a page with addresses for its formulas calls it."""
     return latex(formula.latex)
 
 
@@ -100,7 +100,7 @@ def page_name(entry_id: str) -> str:
     return f"{entry_id}-entry.md" if entry_id in ("index", "sources") else f"{entry_id}.md"
 
 
-_FILTERS: Filters = {
+FILTERS: Filters = {
     "display": display,
     "latex": latex,
     "inline": inline,
@@ -120,34 +120,34 @@ _FILTERS: Filters = {
 
 def page(view: EntryView) -> str:
     """The page of one entry."""
-    return _tidy(render("page.md.j2", escape_markdown, _FILTERS, view=view))
+    return tidy(render("page.md.j2", escape_markdown, FILTERS, view=view))
 
 
 def index(entries: Sequence[EntryView], documents: Sequence[DocumentView] = ()) -> str:
     """All entries by topic, with links to their pages."""
-    values = {"title": TITLE, "topics": by_topic(entries), "documents": documents}
-    return _tidy(render("index.md.j2", escape_markdown, _FILTERS, **values))
+    values: dict[str, Any] = {"title": TITLE, "topics": by_topic(entries), "documents": documents}
+    return tidy(render("index.md.j2", escape_markdown, FILTERS, **values))
 
 
 def sources(documents: Sequence[DocumentView]) -> str:
     """Documents item by item, with what was found there."""
-    return _tidy(render("sources.md.j2", escape_markdown, _FILTERS, documents=documents))
+    return tidy(render("sources.md.j2", escape_markdown, FILTERS, documents=documents))
 
 
 def document(catalogue: Catalogue, ids: Sequence[str]) -> str:
     """Some entries as one document: formula, symbols and derivatives of each."""
     topics = by_topic(views(catalogue, ids))
-    values = {"title": title_of(topics), "topics": topics, "legend": legend(topics)}
-    return _tidy(render("document.md.j2", escape_markdown, _FILTERS, **values))
+    values: dict[str, Any] = {"title": title_of(topics), "topics": topics, "legend": legend(topics)}
+    return tidy(render("document.md.j2", escape_markdown, FILTERS, **values))
 
 
 def section(view: EntryView) -> str:
     """An entry as a document has it: its name as a heading, the formula, and what its symbols mean."""
-    return _tidy(render("section.md.j2", escape_markdown, _FILTERS, view=view))
+    return tidy(render("section.md.j2", escape_markdown, FILTERS, view=view))
 
 
-def _tidy(text: str) -> str:
-    """At most one blank line, outside of code, and one line end at the end."""
+def tidy(text: str) -> str:
+    """At most one blank line in a row, outside of code, and one line end at the end."""
     parts = re.split(r"(^(`{3,})python\n.*?^\2\n)", text, flags=re.M | re.S)
     tidied = [re.sub(r"\n{3,}", "\n\n", part) for part in parts[::3]]
     blocks = parts[1::3]

@@ -20,19 +20,24 @@ class Ready(str):
     __slots__ = ()
 
 
-def render(template: str, escape: Escape, filters: Filters, **values: Any) -> str:
-    """A template filled in. ``escape`` is applied to all that it prints; ``filters`` give Ready text."""
-    made = _environment(escape, tuple(sorted(filters.items()))).get_template(template)
+def render(template: str, escape: Escape, filters: Filters, beside: Path | None = None, **values: Any) -> str:
+    """A template filled in. ``escape`` is applied to all that it prints; ``filters`` give Ready text.
+
+    ``beside`` is another folder of templates, which may extend those of here.
+    """
+    made = _environment(escape, tuple(sorted(filters.items())), beside).get_template(template)
     return made.render(**values)
 
 
 @cache
-def _environment(escape: Escape, filters: tuple[tuple[str, Callable[..., str]], ...]) -> Environment:
+def _environment(
+    escape: Escape, filters: tuple[tuple[str, Callable[..., str]], ...], beside: Path | None
+) -> Environment:
     def finalize(value: object) -> str:
         return value if isinstance(value, Ready) else Ready(escape(str(value)))
 
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER, encoding="utf-8"),
+        loader=FileSystemLoader([*([beside] if beside else []), _FOLDER], encoding="utf-8"),
         autoescape=False,  # escaping is for HTML only; `finalize` does it for every format
         finalize=finalize,
         undefined=StrictUndefined,

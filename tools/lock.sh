@@ -9,8 +9,9 @@ pins() {
         --custom-compile-command 'make lock' "$@" pyproject.toml
 }
 
-pins --group dev --output-file requirements/dev.txt
+pins --group dev --extra site --output-file requirements/dev.txt
 pins --group build --constraint requirements/dev.txt --output-file requirements/run.txt
+pins --extra site --constraint requirements/dev.txt --output-file requirements/site.txt
 pins --group readers --constraint requirements/dev.txt --output-file requirements/readers.txt
 pins --group oracles --constraint requirements/dev.txt --output-file requirements/oracles.txt
 

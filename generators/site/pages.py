@@ -1,0 +1,125 @@
+"""The Markdown that Sphinx reads: a page for each entry, their list, and the pages written by hand.
+
+The templates and the pages written by hand stand in the site's own folder; ``.j2`` marks what the build fills in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from generators import markdown
+from generators.markdown import FILTERS, page_name, tidy
+from generators.parts import Formula
+from generators.rendering import Filters, Ready, render
+from generators.sources import DocumentView
+from generators.views import TITLE, EntryView, Topic, by_topic
+from kb.printing import escape_markdown
+
+FOLDER = "equations"
+_ENTRY = f"{FOLDER}/entry.md.j2"
+# At the beginning of a line these mean something to MyST, beyond what they mean in Markdown.
+_LEADING = {"%": "&#37;", "(": "&#40;", "+": "&#43;"}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the start page counts."""
+
+    entries: int
+    verified: int
+    derivatives: int
+    claims: int
+    points: int
+    refuted: int
+
+
+def pages(folder: Path, entries: Sequence[EntryView], documents: Sequence[DocumentView]) -> dict[str, str]:
+    """All pages by their path under Sphinx's source folder, from the templates in ``folder``."""
+    made = {f"{FOLDER}/{page_name(view.id)}": entry_page(folder, view) for view in entries}
+    if documents:
+        made[f"{FOLDER}/sources.md"] = markdown.sources(documents)
+    values = {"topics": by_topic(entries), "documents": documents, "counts": counts(entries)}
+    for name in _by_hand(folder):
+        text = (folder / name).read_text(encoding="utf-8")
+        made[name.removesuffix(".j2")] = _page(folder, name, values) if name.endswith(".j2") else text
+    return made
+
+
+def _by_hand(folder: Path) -> Iterator[str]:
+    """The pages that the site's own folder has, templates among them."""
+    for path in sorted(folder.rglob("*.md*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != _ENTRY:
+            yield name
+
+
+def entry_page(folder: Path, view: EntryView) -> str:
+    """The page of one entry."""
+    return _page(folder, _ENTRY, {"view": view})
+
+
+def counts(entries: Sequence[EntryView]) -> Counts:
+    """Over all entries; checked points are those of all checks."""
+    checks = [check for view in entries if view.evidence for check in view.evidence.checks]
+    verdicts = Counter(view.verdict for view in entries)
+    return Counts(
+        len(entries),
+        verdicts["verified"],
+        sum(len(view.entry.differentiate) for view in entries),
+        sum(len(view.entry.claims) for view in entries),
+        sum(check.points for check in checks),
+        sum(claim.refuted for view in entries for claim in view.entry.claims),
+    )
+
+
+def listing(topics: Sequence[Topic]) -> str:
+    """Topics and their entries for the side bar of every page, as JSON."""
+    rows = [
+        {
+            "name": topic.name,
+            "title": topic.title,
+            "anchor": markdown.anchor(topic.title),
+            "entries": [{"page": _address(view.id), "name": view.entry.name} for view in topic.entries],
+        }
+        for topic in topics
+    ]
+    return json.dumps(rows, ensure_ascii=False)
+
+
+def _address(entry_id: str) -> str:
+    return f"{FOLDER}/{page_name(entry_id).removesuffix('.md')}"
+
+
+def display(formula: Formula, anchor: str = "") -> Ready:
+    """A formula in lines of its own, with an address and a menu to copy it if it has an anchor."""
+    return Ready(f"```{{formula}} {anchor}\n{formula.latex}\n```") if anchor else latex(formula.latex)
+
+
+def latex(formula: str) -> Ready:
+    """LaTeX in lines of its own."""
+    return Ready(f"$$\n{formula}\n$$")
+
+
+def escape(text: str) -> str:
+    """Text that MyST prints as it is."""
+    shown = escape_markdown(text)
+    return _LEADING.get(shown[:1], shown[:1]) + shown[1:]
+
+
+_FILTERS: Filters = {
+    **FILTERS,
+    "display": display,
+    "latex": latex,
+    "yaml": lambda text: Ready(json.dumps(" ".join(text.split()), ensure_ascii=False)),
+    "after_colon": lambda text: text.partition(": ")[2],
+    "thousands": lambda number: Ready(f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")),
+}
+
+
+def _page(folder: Path, template: str, values: Mapping[str, Any]) -> str:
+    return tidy(render(template, escape, _FILTERS, beside=folder, title=TITLE, **values))

@@ -1,0 +1,42 @@
+"""Sphinx's configuration. The pages it reads are generated: `eqkb build` runs it on a folder of its own."""
+
+from kb import __version__
+
+project = "eqkb"
+author = "eqkb contributors"
+copyright = author
+version = release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "generators.site.extension"]
+myst_enable_extensions = ["dollarmath", "colon_fence", "attrs_inline"]
+myst_heading_anchors = 3
+myst_links_external_new_tab = False
+templates_path = ["templates"]
+html_static_path = ["static"]
+html_css_files = ["eqkb.css"]
+
+html_theme = "pydata_sphinx_theme"
+html_title = "eqkb"
+html_math_renderer = "svg"
+html_copy_source = False
+html_show_sourcelink = False
+html_show_sphinx = False
+html_use_index = False
+html_domain_indices = False
+html_sidebars = {"index": [], "map": [], "search": [], "equations/*": ["topics.html"]}
+html_context = {"default_mode": "auto"}
+html_theme_options = {
+    "disable_search": True,
+    "show_prev_next": False,
+    "navbar_start": ["navbar-logo"],
+    "navbar_persistent": [],
+    "navbar_end": ["theme-switcher"],
+    "header_links_before_dropdown": 6,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["footer.html"],
+    "footer_end": [],
+    "show_toc_level": 2,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+    "logo": {"text": "eqkb"},
+}
