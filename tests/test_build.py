@@ -19,6 +19,8 @@ from kb.catalogue import load_catalogue
 from kb.cli import main
 from kb.errors import CheckFailed, EqkbError
 
+pytestmark = pytest.mark.usefixtures("no_site")
+
 ROOT = Path(__file__).parent.parent
 SMALL: dict[str, Any] = {
     "square": {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Set
 from html import escape
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -34,15 +34,11 @@ class FormulaDirective(SphinxDirective):
 
     required_arguments = 1
     has_content = True
-    option_spec: ClassVar[dict[str, Any]] = {"entry": str, "class": str}
 
     def run(self) -> list[nodes.Node]:
         latex = "\n".join(self.content)
-        anchor = self.arguments[0]
         shown = nodes.math_block(latex, latex, nowrap=True, number=None, label=None)
-        made = formula("", shown, anchor=anchor, entry=self.options.get("entry", ""))
-        made["classes"] = self.options.get("class", "").split()
-        return [made]
+        return [formula("", shown, anchor=self.arguments[0])]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -132,9 +128,9 @@ def _markup(writer: HTML5Translator, node: nodes.Node) -> str:
 
 
 def _open_formula(writer: HTML5Translator, node: formula) -> None:
-    classes = " ".join(["formula", *node["classes"]])
-    anchor, entry = escape(node["anchor"]), escape(node["entry"])
-    writer.body.append(f'<figure class="{classes}" id="{anchor}" data-entry="{entry}">')
+    env = writer.builder.env
+    entry = env.metadata[writer.builder.current_docname].get("entry", "")
+    writer.body.append(f'<figure class="formula" id="{escape(node["anchor"])}" data-entry="{escape(entry)}">')
 
 
 def _close_formula(writer: HTML5Translator, _: formula) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -18,6 +20,7 @@ from kb.cache import cache_path
 
 _PACKAGES = ("sphinx", "docutils", "myst-parser", "pydata-sphinx-theme", "sphinx-mathjax-offline", "mini-racer")
 _MOST_FOLDERS = 4  # that are kept
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _OWN = (".buildinfo", ".buildinfo.bak")  # Sphinx's notes for itself
 
 
@@ -35,22 +38,26 @@ def run_sphinx(
 
 def _build(configuration: Path, source: Path, folder: Path, settings: Mapping[str, Any], jobs: int) -> set[str]:
     """Run Sphinx; returns the names of all documents."""
-    from sphinx.application import Sphinx
+    said = io.StringIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Sphinx's extensions use of Sphinx is between them
+        from sphinx.application import Sphinx
+        from sphinx.util.docutils import docutils_namespace, patch_docutils
 
-    warnings = io.StringIO()
-    app = Sphinx(
-        srcdir=source,
-        confdir=configuration,
-        outdir=folder / "html",
-        doctreedir=folder / "doctrees",
-        buildername="html",
-        confoverrides={**settings, "typeset_jobs": jobs},
-        status=None,
-        warning=warnings,
-        parallel=jobs,
-    )
-    app.build()
-    sys.stderr.write(warnings.getvalue())
+        with patch_docutils(configuration), docutils_namespace():
+            app = Sphinx(
+                srcdir=source,
+                confdir=configuration,
+                outdir=folder / "html",
+                doctreedir=folder / "doctrees",
+                buildername="html",
+                confoverrides={**settings, "typeset_jobs": jobs},
+                status=None,
+                warning=said,
+                parallel=jobs,
+            )
+            app.build()
+    sys.stderr.write(_COLOUR.sub("", said.getvalue()).replace(f"{source}/", ""))
     return set(app.env.found_docs)
 
 
