@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from generators.answers import answers
 from generators.parts import (
     CheckView,
     ClaimView,
@@ -232,14 +233,14 @@ class EntryView:
 
     @cached_property
     def derivation(self) -> Derivation | None:
-        """The way to the derivative by the first declared symbol, each line checked at one point.
+        """The way to the derivative by the first declared symbol, each line checked.
 
         Raises CheckFailed where a line does not hold.
         """
         from kb.derivation import derivation
 
         equation, wrt = self.equation, self.entry.differentiate
-        return derivation(self.entry, equation.program, wrt[0], equation.programs, 1, keep=True) if wrt else None
+        return derivation(self.entry, equation.program, wrt[0], equation.programs, keep=True) if wrt else None
 
     @cached_property
     def claims(self) -> tuple[ClaimView, ...]:
@@ -273,6 +274,15 @@ class EntryView:
         """All sizes at which anything was checked, such as ``n=3, m=2``."""
         checks = self.evidence.checks if self.evidence is not None else ()
         return tuple(dict.fromkeys(_sizes_text(s) for c in checks for s in c.sizes if s))
+
+    @cached_property
+    def answers(self) -> dict[str, Any]:
+        """What the command prints as JSON of every formula, evidence apart."""
+        equation, wrt = self.equation, self.entry.differentiate
+        made = [equation.derivative(s) for s in wrt]
+        made += [equation.hessian(h.wrt[0]) for h in self.hessians]
+        made += [equation.vjp(wrt)] if wrt else []
+        return answers(equation, self.catalogue, made, self.derivation)
 
     @cached_property
     def code(self) -> str:
