@@ -30,7 +30,7 @@ class Page:
 
     def __init__(self, index: str) -> None:
         self.context = py_mini_racer.MiniRacer()
-        for name in ("search-words.js", "search-engine.js"):
+        for name in ("search-words.js", "search-lists.js", "search-engine.js"):
             self.context.eval((STATIC / name).read_text())
         self.context.eval(index)
         self.context.eval("const index = eqkb.engine.prepare(eqkb.searchIndex)")

@@ -178,8 +178,35 @@
     return Math.min(open ? Math.min(...row) : row[other.length], limit + 1);
   }
 
+  // --- what is shown of it ---------------------------------------------------------------------------
+
+  /** A text in parts, ``[[part, whether it matches], ...]``: where its words begin like one of the terms. */
+  function marked(text, terms) {
+    const words = [...text.matchAll(WORD)].map((found) => ({ at: found.index, text: found[0], plain: fold(found[0]) }));
+    const ends = words.map((_, n) => Math.max(0, ...terms.map((term) => reach(words, n, term))));
+    const parts = [];
+    let done = 0;
+    words.forEach((word, n) => {
+      if (!ends[n] || word.at + 1 <= done) return;
+      parts.push([text.slice(done, word.at), false], [text.slice(word.at, ends[n]), true]);
+      done = ends[n];
+    });
+    parts.push([text.slice(done), false]);
+    return parts.filter(([part]) => part);
+  }
+
+  /** Where in the text a term ends that begins with a word, or with several written as one; 0 if it does not. */
+  function reach(words, n, term) {
+    const { at, text, plain } = words[n];
+    const end = at + text.length;
+    if (term.length < 2) return plain === term ? end : 0;
+    if (plain.startsWith(term)) return plain.length === text.length ? at + term.length : end;
+    if (stem(plain) === stem(term)) return end;
+    return term.startsWith(plain) && n + 1 < words.length ? reach(words, n + 1, term.slice(plain.length)) : 0;
+  }
+
   eqkb.words = {
     fold, wordsOf, camelWords, parted, stem, root, isLetter, isSymbolic, symbolKey, isAlphabetic,
-    isFragment, fragment, shape, errorsAllowed, distance,
+    isFragment, fragment, shape, errorsAllowed, distance, marked,
   };
 })();
