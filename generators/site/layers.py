@@ -79,7 +79,7 @@ class Layered:
 
 def layered(uses: Uses, group: Mapping[str, str]) -> Layered:
     """Items in columns. Lines from one item into one group share their stops, which stand in that group."""
-    layer, stops, groups = layers(uses), dict[str, str](), dict(group)
+    layer, stops, groups = layers(uses), dict[str, str](), {i: group[i] for i in uses}
     columns, routes = dict(layer), dict[Edge, tuple[str, ...]]()
     for user, used in uses.items():
         for u in used:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from generators.markdown import page_name
 from generators.rendering import Filters, Ready, render
 from generators.site.drawing import WIDTH, Band, Box, Drawing, Graph, draw
 from generators.site.lines import number
@@ -23,7 +24,7 @@ _MOST_NEAR = 26  # entries in the picture of a neighbourhood
 _FEWEST_NEAR = 2  # relations
 
 _FENCE = re.compile(r"`+")
-_FILTERS: Filters = {}
+_FILTERS: Filters = {"page": lambda entry_id: Ready(f"{page_name(entry_id).removesuffix('.md')}.html")}
 
 
 def map_svg(entries: Sequence[EntryView]) -> str:
@@ -123,7 +124,7 @@ class FieldMap:
         return self._svg(drawing, "near", "", label, entry_id)
 
     def _svg(self, drawing: Drawing, prefix: str, folder: str, label: str, current: str = "") -> str:
-        nodes = [self._node(box.id) | _place(box) | {"href": f"{folder}{box.id}.html"} for box in drawing.boxes]
+        nodes = [self._node(box.id) | _place(box) | {"folder": folder} for box in drawing.boxes]
         for node in nodes:
             node["current"] = node["id"] == current
         hues = sorted({self._hue(line.used) for line in drawing.lines})
