@@ -13,7 +13,8 @@ myst_heading_anchors = 3
 myst_links_external_new_tab = False
 templates_path = ["templates"]
 html_static_path = ["static"]
-html_css_files = ["eqkb.css"]
+html_css_files = ["eqkb.css", "copy.css"]
+html_js_files = [("copy.js", {"defer": "defer"})]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "eqkb"

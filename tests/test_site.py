@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -64,6 +65,15 @@ def test_each_entry_has_a_page(built: dict[str, bytes]) -> None:
     page = built["equations/square.html"].decode()
     assert 'id="definition"' in page and 'id="partial-x"' in page and 'id="claim-slope"' in page
     assert 'data-entry="square"' in page
+
+
+def test_every_formula_with_a_menu_has_something_to_copy(built: dict[str, bytes]) -> None:
+    for entry_id in ENTRIES:
+        page, script = (built[n].decode() for n in (f"equations/{entry_id}.html", f"copies/{entry_id}.js"))
+        anchors = re.findall(rf'<figure class="formula[^"]*" id="([^"]+)" data-entry="{entry_id}">', page)
+        assert page.count('class="copy-open"') == len(anchors) == len(set(anchors)) >= 4
+        value = json.loads(script[script.index("{") : script.rindex("}") + 1])
+        assert set(anchors) == set(value["formulas"])
 
 
 def test_formulas_are_pictures_with_mathml_and_their_outlines(built: dict[str, bytes]) -> None:

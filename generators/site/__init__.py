@@ -36,6 +36,7 @@ def site(
 
     Raises EqkbError where a formula cannot be typeset, or the site's own sources are not there.
     """
+    from generators.site import copies
     from generators.site.pages import listing, pages
     from generators.site.sphinx import run_sphinx
 
@@ -44,4 +45,5 @@ def site(
         raise EqkbError(f"the site cannot be built: {why_not()}")
     made = pages(folder / "pages", entries, documents)
     settings = {"listing": listing(by_topic(entries))}
-    return run_sphinx(folder, made, settings, str(place.resolve()), jobs)
+    files = run_sphinx(folder, made, settings, str(place.resolve()), jobs)
+    return files | {copies.file_name(view.id): copies.script(view).encode() for view in entries}

@@ -125,7 +125,7 @@
     item.setAttribute("aria-labelledby", `${id}-name`);
     item.setAttribute("aria-describedby", `${id}-remark`);
     item.append(element("span", { class: "copy-name", id: `${id}-name` }, name));
-    item.append(element("code", { class: "copy-remark", id: `${id}-remark` }, remark));
+    item.append(remarkOf(remark, `${id}-remark`));
     item.addEventListener("click", () => {
       const { button } = open;
       closeMenu(true);
@@ -135,6 +135,13 @@
     row.append(item);
     menu.append(row);
     return item;
+  }
+
+  /* The words apart, so that a line does not break within an option. */
+  function remarkOf(text, id) {
+    const made = element("code", { class: "copy-remark", id });
+    for (const word of text.split(" ")) made.append(element("span", {}, word), " ");
+    return made;
   }
 
   function closeMenu(focusButton = false) {
@@ -238,6 +245,15 @@
     return made;
   }
 
+  /* A link may lead to what is folded away. */
+  function unfoldTarget() {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const folded = target && target.closest("details:not([open])");
+    if (!folded) return;
+    folded.open = true;
+    target.scrollIntoView();
+  }
+
   function start() {
     document.documentElement.classList.add("can-copy"); // without this script the buttons stay hidden
     document.querySelectorAll("div.highlight").forEach(addCodeButton);
@@ -245,6 +261,8 @@
     document.addEventListener("keydown", onKey);
     document.addEventListener("pointerdown", onPress);
     document.addEventListener("focusin", onFocus);
+    window.addEventListener("hashchange", unfoldTarget);
+    unfoldTarget();
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
