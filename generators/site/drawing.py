@@ -80,7 +80,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Drawing:
-    """All that is drawn, in units of a pixel."""
+    """All that is drawn, in units of a pixel; boxes in the order in which they are read."""
 
     width: float
     height: float
@@ -135,6 +135,8 @@ def draw(graph: Graph, bold: str = "") -> Drawing:
         placed += _at(rows, slots, band.y + _head(graph))
     lines = [Line(a, b, path(r, ranks, between, lefts, WIDTH)) for (a, b), r in ranks.routes.items()]
     height = max((band.y + band.height for band in bands), default=0.0)
+    rank = {band.group: n for n, band in enumerate(bands)}
+    placed.sort(key=lambda b: (rank[graph.groups[b.id]], b.quiet, (b.y, b.x) if b.quiet else (b.x, b.y)))
     return Drawing(width, height, tuple(bands), tuple(placed), tuple(lines))
 
 
