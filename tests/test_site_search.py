@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from test_search import ENTRIES, FIRST, INVENTED, SHIPPED
 
 from generators.parts import Formula
-from generators.site.search_index import index_of, search_index
+from generators.site.search_index import features_of, index_of, search_index
 from generators.views import views
 from kb.model import Entry
 from kb.search import partly, search
@@ -210,6 +210,14 @@ def test_the_index_is_a_script_that_no_text_can_end() -> None:
     text = search_index([_view(entry)])
     assert "<" not in text and "\u2028" not in text
     assert json.loads(text.removeprefix("eqkb.searchIndex=").removesuffix(";\n"))["entries"][0]["name"] == entry.name
+
+
+def test_the_records_tell_what_entries_have() -> None:
+    entries = views(SHIPPED, list(SHIPPED))
+    found = features_of(entries)
+    assert list(found) == ["derivative", "claim", "variant", "corrected source"]
+    assert all(0 < len(ids) < len(ENTRIES) for ids in found.values())
+    assert json.loads(search_index(entries).partition("=")[2].rstrip(";\n"))["features"] == list(found)
 
 
 def test_the_index_lists_every_entry_with_what_filters_need() -> None:

@@ -15,23 +15,38 @@ symbols, names. ``site/static/search-engine.js`` only turns it into lists. The k
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from generators.site.scripts import script_value
 from generators.views import EntryView, topic_title
 from kb.evidence import VERDICTS
+from kb.model import Entry
 from kb.search.card import FILLERS, Card
 from kb.search.words import stem, words_of
 
 NAME = "search-index.js"
+_ACCEPTED = ("right", "convention")
 
 
 def search_index(entries: Sequence[EntryView], features: Mapping[str, Sequence[str]] | None = None) -> str:
-    """The script; ``features`` has, for a word such as ``plot``, the ids of entries that have one."""
-    # What may be unknown to a page's encoding or end its script is written by number.
-    text = json.dumps(index_of(entries, features or {}), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return "eqkb.searchIndex=" + text.replace("<", "\\u003c").replace("\u2028", "\\u2028") + ";\n"
+    """The script; ``features`` has, for a word such as ``plot``, the ids of entries that have one.
+
+    Without them it is what the records tell.
+    """
+    has = features_of(entries) if features is None else features
+    return f"eqkb.searchIndex={script_value(index_of(entries, has))};\n"
+
+
+def features_of(entries: Sequence[EntryView]) -> dict[str, list[str]]:
+    """What can be told of entries by their records alone."""
+    has: dict[str, Callable[[Entry], bool]] = {
+        "derivative": lambda entry: bool(entry.differentiate),
+        "claim": lambda entry: any(not claim.refuted for claim in entry.claims),
+        "variant": lambda entry: bool(entry.variants),
+        "corrected source": lambda entry: any(source.finding not in _ACCEPTED for source in entry.sources),
+    }
+    return {word: [view.id for view in entries if told(view.entry)] for word, told in has.items()}
 
 
 def index_of(entries: Sequence[EntryView], features: Mapping[str, Sequence[str]]) -> dict[str, Any]:
