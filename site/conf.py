@@ -13,8 +13,8 @@ myst_heading_anchors = 3
 myst_links_external_new_tab = False
 templates_path = ["templates"]
 html_static_path = ["static"]
-html_css_files = ["eqkb.css", "copy.css"]
-html_js_files = [("copy.js", {"defer": "defer"})]
+html_css_files = ["eqkb.css", "copy.css", "search.css", "map.css"]
+html_js_files = [(name, {"defer": "defer"}) for name in ("copy.js", "search.js", "map.js")]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "eqkb"
@@ -30,7 +30,7 @@ html_theme_options = {
     "disable_search": True,
     "show_prev_next": False,
     "navbar_start": ["navbar-logo"],
-    "navbar_persistent": [],
+    "navbar_persistent": ["search-button"],
     "navbar_end": ["theme-switcher"],
     "header_links_before_dropdown": 6,
     "secondary_sidebar_items": ["page-toc"],

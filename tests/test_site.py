@@ -126,3 +126,21 @@ def test_processes_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = typeset(formulas)
     monkeypatch.setattr("generators.site.typeset._WORTH_PROCESSES", 1)
     assert typeset(formulas, 2) == alone
+
+
+def test_flat_pictures_are_the_same_pictures() -> None:
+    from generators.site.flatten import flattened
+
+    nested = (
+        '<svg width="2.5ex" viewBox="0 -10.4 20 30"><g fill="none" transform="scale(1,-1)">'
+        '<g transform="translate(3.4,1)">'
+        '<g><use href="#g-a"/><g transform="translate(2,0.2)"><use href="#g-b" transform="translate(1,0)"/></g></g>'
+        '<g transform="translate(5,0) scale(0.707)"><rect x="1" y="0" width="2.6" height="3"/></g>'
+        "<text>a &lt; b</text></g></g></svg>"
+    )
+    assert flattened(nested) == (
+        '<svg width="2.5ex" viewBox="0 -10 20 30"><g fill="none" transform="scale(1,-1)">'
+        '<use href="#g-a" x="3" y="1"/><use href="#g-b" x="6" y="1"/>'
+        '<g transform="translate(8,1) scale(0.707)"><rect width="3" height="3" x="1"/></g>'
+        '<g transform="translate(3,1)"></g></g></svg>'
+    ).replace('<g transform="translate(3,1)"></g>', '<text transform="translate(3,1)">a &lt; b</text>')

@@ -117,6 +117,7 @@ _FILTERS: Filters = {
     "latex": latex,
     "yaml": lambda text: Ready(json.dumps(" ".join(text.split()), ensure_ascii=False)),
     "after_colon": lambda text: text.partition(": ")[2],
+    "in_bold": lambda text: Ready(f"**{escape(text)}**"),
     "thousands": lambda number: Ready(f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")),
 }
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from generators.site.flatten import flattened
 from kb.errors import EqkbError
 
 _WORTH_PROCESSES = 200  # formulas; a process takes about a second to start
@@ -56,12 +57,10 @@ function outlines() {
 """
 _GLYPH = re.compile(r'<path id="MJX-TEX-([\w-]+)" d="([^"]*)">')
 _USE = re.compile(r'<use xlink:href="#MJX-TEX-([\w-]+)"( transform="[^"]*")?></use>')
-# What only MathJax's own scripts read, and groups that group nothing.
+# What only MathJax's own scripts read.
 _SHORTER = (
     (re.compile(r' (?:data-[\w-]+|xmlns(?::\w+)?|role|focusable)="[^"]*"'), ""),
     (_USE, r'<use href="#g-\1"\2/>'),
-    (re.compile(r"></(?:rect|path)>"), "/>"),
-    (re.compile(r"<g>(<use [^>]*>)</g>"), r"\1"),
 )
 _MATHML = ((re.compile(r">\s+<"), "><"), (re.compile(r' (?:data-[\w-]+|xmlns)="[^"]*"'), ""))
 
@@ -140,7 +139,7 @@ class _MathJax:
         except JSEvalException as error:
             what = str(error).partition("\n")[0].rpartition("Error: ")[2]
             raise EqkbError(f"the formula {formula.latex!r} cannot be typeset: {what}") from error
-        return Typeset(_shortened(svg, _SHORTER), _shortened(mathml, _MATHML))
+        return Typeset(flattened(_shortened(svg, _SHORTER)), _shortened(mathml, _MATHML))
 
     def outlines(self) -> dict[str, str]:
         return dict(sorted(_GLYPH.findall(self._v8.call("outlines"))))
