@@ -14,7 +14,7 @@ myst_links_external_new_tab = False
 templates_path = ["templates"]
 html_static_path = ["static"]
 html_css_files = ["eqkb.css", "copy.css", "search.css", "map.css"]
-html_js_files = [(name, {"defer": "defer"}) for name in ("copy.js", "search.js", "map.js")]
+html_js_files = [(name, {"defer": "defer"}) for name in ("formulas.js", "copy.js", "search.js", "map.js")]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "eqkb"
