@@ -215,7 +215,7 @@ def test_the_index_is_a_script_that_no_text_can_end() -> None:
 def test_the_records_tell_what_entries_have() -> None:
     entries = views(SHIPPED, list(SHIPPED))
     found = features_of(entries)
-    assert list(found) == ["derivative", "claim", "variant", "corrected source"]
+    assert list(found) == ["derivative", "variant", "corrected source"]
     assert all(0 < len(ids) < len(ENTRIES) for ids in found.values())
     assert json.loads(search_index(entries).partition("=")[2].rstrip(";\n"))["features"] == list(found)
 

@@ -42,7 +42,6 @@ def features_of(entries: Sequence[EntryView]) -> dict[str, list[str]]:
     """What can be told of entries by their records alone."""
     has: dict[str, Callable[[Entry], bool]] = {
         "derivative": lambda entry: bool(entry.differentiate),
-        "claim": lambda entry: any(not claim.refuted for claim in entry.claims),
         "variant": lambda entry: bool(entry.variants),
         "corrected source": lambda entry: any(source.finding not in _ACCEPTED for source in entry.sources),
     }
