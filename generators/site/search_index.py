@@ -4,7 +4,8 @@ All that the search in Python prepares is prepared here: words with their stems 
 symbols, names. ``site/static/search-engine.js`` only turns it into lists. The keys of an entry:
 
 - ``id``, ``name``, ``aliases``; ``topic``, ``kind``, ``verdict`` (positions in the lists of these names)
-- ``formulas``: the definition in LaTeX and in Unicode, then what else a fragment may stand in
+- ``formulas``: in what a fragment may stand: the definition in LaTeX, in Unicode and as it is written, then every
+  claim in LaTeX and in Unicode; ``shown``: the position of the one that a result shows
 - ``names``: stems of every name, names separated by ``|``
 - ``weights``: lists of a worth and the positions of the words that are worth it
 - ``said``: the positions of the words of its text
@@ -27,6 +28,7 @@ from kb.search.words import stem, words_of
 
 NAME = "search-index.js"
 _ACCEPTED = ("right", "convention")
+_CLAIMED = ("derivative", "identity")  # kinds of entries that are about what they claim
 
 
 def search_index(entries: Sequence[EntryView], features: Mapping[str, Sequence[str]] | None = None) -> str:
@@ -90,11 +92,13 @@ def _shown(view: EntryView) -> dict[str, Any]:
     entry = view.entry
     claims = [view.read(claim.text) for claim in entry.claims if not claim.refuted]
     formulas = [view.formula.latex, view.formula.text, "\n".join(entry.define)]
+    is_claimed = entry.kind in _CLAIMED and bool(claims)
     return {
         "id": view.id,
         "name": entry.name,
         "aliases": entry.aliases,
         "functions": [f"{framework} {path}" for framework, path in entry.frameworks],
+        "shown": len(formulas) + 1 if is_claimed else 1,
         "formulas": formulas + [shown for claim in claims for shown in (claim.latex, claim.text)],
     }
 

@@ -17,6 +17,7 @@
   const WHOLE = 100, MISSPELT = 0.09, CODE = 2.5;
   // A fragment of a formula: more than a beginning of a name, less than a symbol that is sure.
   const FORMULA = 8, SAME_SHAPE = 4, LEAST_SHAPE = 5;
+  const LEAST_OPEN = 4;
   const IMPORTS = { F: "torch.nn.functional", tf: "tensorflow", np: "numpy", jnp: "jax.numpy", pytorch: "torch" };
 
   // --- a query ---------------------------------------------------------------------------------------
@@ -59,12 +60,7 @@
   }
 
   function nearWorth(index, piece) {
-    const rows = piece.near.map((others) => {
-      const row = new Float64Array(index.count);
-      for (const other of others) raise(row, plainWorth(index, other));
-      return row;
-    });
-    return together(index, rows).map((worth) => worth * MISSPELT);
+    return together(index, piece.near.map((others) => plainWorth(index, others))).map((worth) => worth * MISSPELT);
   }
 
   function meantWorth(index, piece) {
@@ -187,6 +183,7 @@
 
   function nearestOf(word, lists, open) {
     let limit = errorsAllowed(word);
+    open = open && word.length >= LEAST_OPEN; // fewer letters begin too many words
     const letters = lettersOf(word);
     let found = [];
     const longest = open ? lists.length - 1 : word.length + limit;

@@ -137,13 +137,14 @@
     return worth;
   }
 
-  /** What a stem, or a whole name without blanks, is worth. */
-  function plainWorth(index, word) {
+  /** What the best of some stems, or of whole names without blanks, is worth. */
+  function plainWorth(index, words) {
     const worth = new Float64Array(index.count);
-    for (const number of index.said.get(word) || []) worth[number] = TEXT;
-    const weights = index.weights.get(word) || [];
-    for (let n = 0; n < weights.length; n += 2) worth[weights[n]] = weights[n + 1];
-    for (const number of index.wholes.get(word) || []) worth[number] = NAME;
+    for (const word of words) {
+      for (const number of index.said.get(word) || []) worth[number] = Math.max(worth[number], TEXT);
+      raiseFrom(worth, index.weights.get(word));
+      for (const number of index.wholes.get(word) || []) worth[number] = NAME;
+    }
     return worth;
   }
 

@@ -33,6 +33,9 @@
   const LETTERS = new Set(Object.values(GREEK));
   GREEK["∇"] = "nabla";
 
+  const STEMS = 5000; // are kept, since what is shown asks for the same ones again and again
+  const stems = new Map();
+
   const isAscii = (text) => /^[\x00-\x7f]*$/.test(text);
   const isAlphabetic = (text) => /^\p{L}+$/u.test(text);
   const namedGreek = (text) => text.replace(/[\u0391-\u03c9∇]/g, (c) => GREEK[c] || c);
@@ -62,6 +65,14 @@
 
   /** What the forms of a word have in common: number, -ise or -ize, -our or -or, -ing and -ed. */
   function stem(word) {
+    if (!stems.has(word)) {
+      if (stems.size >= STEMS) stems.clear();
+      stems.set(word, stemOf(word));
+    }
+    return stems.get(word);
+  }
+
+  function stemOf(word) {
     if (word.length < 4 || !isAlphabetic(word)) return word;
     if (!/(?:us|is)$/.test(word)) word = replaced(word, PLURALS);
     for (const tail of VERB_TAILS) {

@@ -7,7 +7,7 @@
   const SCRIPTS = ["_static/search-words.js", "_static/search-lists.js", "_static/search-engine.js", "search-index.js"];
   const IN_DIALOG = 12;
   const ON_PAGE = 40;
-  const PLACEHOLDER = "Name, symbol, TeX, function …";
+  const PLACEHOLDER = "Name, symbol, TeX, function";
   const MARKS = { verified: "✓", refuted: "✗", unknown: "?", "not checked": "–" };
 
   const address = (path) => new URL(path, ROOT).href;
@@ -85,10 +85,10 @@
     return found ? [" · ", element("span", { class: "eqkb-hit-alias" }, withMarks(found, terms))] : [];
   }
 
-  /** The definition, or the formula in which a fragment was found, in plain text. */
+  /** What the entry states, or the claim in which a fragment was found, in plain text. */
   function formulaOf({ entry, formula }) {
-    const shown = formula === undefined || formula < 3 ? 1 : formula + ((formula + 1) % 2);
-    return entry.formulas[shown].replace(/\n/g, ";  ");
+    const claim = formula + ((formula + 1) % 2); // of a claim's two forms the one to be read
+    return entry.formulas[formula >= 3 ? claim : entry.shown].replace(/\n/g, ";  ");
   }
 
   function option(index, hit, terms, id) {
@@ -129,6 +129,7 @@
 
     function show(result, count) {
       const { index, hits, terms, said } = result;
+      list.hidden = !hits.length;
       list.replaceChildren(...hits.slice(0, count).map((hit, n) => option(index, hit, terms, `${list.id}-${n}`)));
       input.setAttribute("aria-expanded", String(hits.length > 0));
       status.replaceChildren(...said);
