@@ -212,6 +212,12 @@ def test_the_index_is_a_script_that_no_text_can_end() -> None:
     assert json.loads(text.removeprefix("eqkb.searchIndex=").removesuffix(";\n"))["entries"][0]["name"] == entry.name
 
 
+def test_derivatives_and_identities_show_what_they_claim() -> None:
+    data = index_of(views(SHIPPED, ["softmax", "softmax_jacobian", "svd"]), {})
+    shown = [entry["formulas"][entry["shown"]] for entry in data["entries"]]
+    assert shown == ["pⱼ = exp(zⱼ) / Σₖ exp(zₖ)", "∂ŷⱼ/∂zₖ = ŷⱼ·(δⱼₖ − ŷₖ)", "A = U diag(σ) Vᵀ"]
+
+
 def test_the_records_tell_what_entries_have() -> None:
     entries = views(SHIPPED, list(SHIPPED))
     found = features_of(entries)
