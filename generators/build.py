@@ -16,16 +16,16 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from generators import markdown
-from generators.cheatsheet import cheatsheet
+from generators.cheatsheet import sheet
 from generators.code import module, module_name
 from generators.evidence import gather
 from generators.export import dump, export, export_evidence
 from generators.files import write_file
+from generators.kept import shown
 from generators.site import site, why_not
 from generators.sources import DocumentView, documents
 from generators.views import EntryView, views
 from kb.errors import CheckFailed, EqkbError
-from kb.progress import progress
 
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
@@ -37,15 +37,15 @@ MANIFEST = "manifest.json"
 def build(catalogue: Catalogue, out: Path, jobs: int = 1) -> list[str]:
     """Write docs/, cheatsheet/, code/, catalogue.json and evidence.json under ``out``; returns what was written.
 
-    ``jobs`` processes gather evidence that is not stored yet. Raises CheckFailed if anything is
-    refuted, and EqkbError where a file stands in the way that no build wrote.
+    ``jobs`` processes make what is not kept yet: evidence, and what is shown of entries. Raises
+    CheckFailed if anything is refuted, and EqkbError where a file stands in the way that no build wrote.
     """
     evidence = gather(catalogue, list(catalogue), jobs)
     _require_sound(evidence)
-    entries = views(catalogue, list(catalogue), evidence)
+    entries = views(catalogue, list(catalogue), evidence, shown(catalogue, list(catalogue), jobs))
     drawn_on = documents(catalogue, entries, evidence)
     out = Path(out)
-    files = {name: text.encode() for name, text in rendered(catalogue, entries, drawn_on, evidence).items()}
+    files = {name: text.encode() for name, text in rendered(entries, drawn_on, evidence).items()}
     files |= _site(entries, drawn_on, out, jobs)
     earlier = _read_manifest(out)
     _require_room(out, files, earlier)
@@ -66,21 +66,17 @@ def _require_sound(evidence: Mapping[str, Evidence]) -> None:
 
 
 def rendered(
-    catalogue: Catalogue,
-    entries: Sequence[EntryView],
-    drawn_on: Sequence[DocumentView],
-    evidence: Mapping[str, Evidence],
+    entries: Sequence[EntryView], drawn_on: Sequence[DocumentView], evidence: Mapping[str, Evidence]
 ) -> dict[str, str]:
     """All files but those of the site, by their path under the folder."""
-    ids = [view.id for view in entries]
     files: dict[str, str] = {}
-    for view in progress(entries, "writing"):
+    for view in entries:
         files |= _of_entry(view)
     files["docs/index.md"] = markdown.index(entries, drawn_on)
     if drawn_on:
         files["docs/sources.md"] = markdown.sources(drawn_on)
-    files["cheatsheet/cheatsheet.tex"] = cheatsheet(catalogue, ids, "tex")
-    files["cheatsheet/cheatsheet.md"] = cheatsheet(catalogue, ids, "md")
+    files["cheatsheet/cheatsheet.tex"] = sheet(entries, "tex")
+    files["cheatsheet/cheatsheet.md"] = sheet(entries, "md")
     files["catalogue.json"] = export(entries)
     files["evidence.json"] = export_evidence(evidence)
     return files

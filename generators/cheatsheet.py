@@ -15,7 +15,7 @@ from generators.files import write_file
 from generators.notation import legend
 from generators.parts import DerivativeView, Formula, Row, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
-from generators.views import by_topic, title_of, views
+from generators.views import EntryView, by_topic, title_of, views
 from kb.errors import EqkbError
 from kb.printing import escape_tex
 
@@ -39,13 +39,18 @@ _TOKEN = re.compile(
 
 def cheatsheet(catalogue: Catalogue, ids: Sequence[str], form: str = "tex") -> str:
     """A cheat sheet of some entries, as text: ``tex`` or ``md``."""
+    return sheet(views(catalogue, ids), form)
+
+
+def sheet(entries: Sequence[EntryView], form: str) -> str:
+    """The same of views."""
     if form == "md":
         from generators.markdown import document
 
-        return document(catalogue, ids)
+        return document(entries)
     if form != "tex":
         raise EqkbError(f"no text format {form!r}; choose tex or md, or write a pdf to a file")
-    topics = by_topic(views(catalogue, ids))
+    topics = by_topic(entries)
     values: dict[str, Any] = {"title": title_of(topics), "topics": topics, "legend": legend(topics)}
     return render("cheatsheet.tex.j2", escape, _FILTERS, **values).strip("\n") + "\n"
 

@@ -28,8 +28,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from generators.parts import DerivativeView, Formula
-from generators.variants import variant_as_json
+from generators.parts import DerivativeView, Formula, VariantView
 from generators.views import EntryView, views
 from kb import __version__
 from kb.model import SourceItem, Symbol
@@ -101,7 +100,7 @@ def _entry(view: EntryView) -> dict[str, Any]:
         "uses": [link.id for link in view.uses],
         "used_by": [link.id for link in view.used_by],
         "related": entry.related,
-        "variants": [variant_as_json(v) for v in view.variants],
+        "variants": [_variant(v) for v in view.variants],
         "frameworks": dict(entry.frameworks),
         "sources": [_source(s) for s in entry.sources],
         "notes": entry.notes,
@@ -161,4 +160,14 @@ def _evidence(view: EntryView) -> dict[str, Any]:
         "points": found.points,
         "max_error": found.max_error,
         "summary": found.summary(),
+    }
+
+
+def _variant(variant: VariantView) -> dict[str, Any]:
+    compared = variant.comparison
+    return {
+        "id": variant.link.id,
+        "about": variant.about,
+        "of": variant.of,
+        "comparison": None if compared is None else compared.found,
     }

@@ -7,30 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from generators.notation import legend
 from generators.parts import Formula, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
 from generators.sources import DocumentView
-from generators.views import SAFE, TITLE, EntryView, by_topic, title_of, views
+from generators.views import SAFE, TITLE, EntryView, by_topic, title_of
 from kb.printing import escape_html, escape_markdown, markdown_display, markdown_inline
-
-if TYPE_CHECKING:
-    from kb.catalogue import Catalogue
 
 _FENCE = re.compile(r"`+")
 
 
 def display(formula: Formula, anchor: str = "") -> Ready:
     """A formula in lines of its own; ``anchor`` is what a page with addresses for its formulas calls it."""
-    return latex(formula.latex)
-
-
-def latex(formula: str) -> Ready:
-    """LaTeX in lines of its own."""
-    return Ready(markdown_display(formula))
+    return Ready(markdown_display(formula.latex))
 
 
 def inline(formula: Formula) -> Ready:
@@ -102,7 +94,6 @@ def page_name(entry_id: str) -> str:
 
 FILTERS: Filters = {
     "display": display,
-    "latex": latex,
     "inline": inline,
     "where": where,
     "shape": shape,
@@ -134,9 +125,9 @@ def sources(documents: Sequence[DocumentView]) -> str:
     return tidy(render("sources.md.j2", escape_markdown, FILTERS, documents=documents))
 
 
-def document(catalogue: Catalogue, ids: Sequence[str]) -> str:
+def document(entries: Sequence[EntryView]) -> str:
     """Some entries as one document: formula, symbols and derivatives of each."""
-    topics = by_topic(views(catalogue, ids))
+    topics = by_topic(entries)
     values: dict[str, Any] = {"title": title_of(topics), "topics": topics, "legend": legend(topics)}
     return tidy(render("document.md.j2", escape_markdown, FILTERS, **values))
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from kb.comparison import Comparison
     from kb.evidence import Check
 
 _RELATIONS = (" = ", r" \leftarrow ", r" \ge ", r" \le ")
@@ -117,6 +116,25 @@ class DerivativeView:
 
 
 @dataclass(frozen=True, slots=True)
+class StepView:
+    """A step of a derivation: its rule, the constraints that it uses, and the equation that it leads to."""
+
+    rule: str
+    because: tuple[str, ...]
+    formula: Formula
+
+
+@dataclass(frozen=True, slots=True)
+class DerivationView:
+    """The way to the derivative by ``symbol``; ``latex`` is all of it, ``summary`` says how it was checked."""
+
+    symbol: str
+    steps: tuple[StepView, ...]
+    latex: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimView:
     """A claim and what the evidence says of it."""
 
@@ -172,11 +190,14 @@ class ComparisonRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ComparisonView:
-    """An entry and a variant on the same numbers: those that both take, and what differs."""
+    """An entry and a variant on the same numbers: those that both take, and what differs.
+
+    ``found`` has all numbers for other programs.
+    """
 
     shared: tuple[tuple[Formula, str], ...]
     rows: tuple[ComparisonRow, ...]
-    found: Comparison
+    found: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +219,32 @@ class ReferenceView:
     venue: str
     year: str
     url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What takes long to make of an entry, all of it: it depends on the catalogue alone, not on evidence.
+
+    ``glyphs`` are those of all symbols by name, ``written`` the claims and conditions by their text;
+    ``renews`` says that derivatives tell the new values of states from the old ones by a plus.
+    ``answers`` are what the command prints as JSON of every formula; ``comparisons`` are with each
+    variant by id, None where both take no numbers in common.
+    """
+
+    formula: Formula
+    goal: Formula | None
+    glyphs: dict[str, Formula]
+    symbols: tuple[SymbolView, ...]
+    written: dict[str, Formula]
+    renews: bool
+    partials: tuple[DerivativeView, ...]
+    vjps: tuple[DerivativeView, ...]
+    backward: DerivativeView | None
+    hessians: tuple[DerivativeView, ...]
+    highlights: tuple[DerivativeView, ...]
+    is_scalar: bool
+    derivation: DerivationView | None
+    answers: dict[str, Any]
+    code: str
+    functions: str
+    comparisons: dict[str, ComparisonView | None]

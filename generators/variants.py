@@ -1,4 +1,4 @@
-"""The variants of an entry as templates and other programs see them."""
+"""An entry beside a variant, as templates and other programs see them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from generators.parts import ComparisonRow, ComparisonView, Formula, Link, VariantView
+from generators.parts import ComparisonRow, ComparisonView, Formula
 from kb.comparison import Comparison, numbers_text
 from kb.definitions import formula, instances, timeless
 from kb.errors import EqkbError
@@ -17,20 +17,7 @@ if TYPE_CHECKING:
     from kb.equation import Equation
 
 
-def variants_of(equation: Equation, catalogue: Catalogue) -> tuple[VariantView, ...]:
-    """All variants of an entry, those first that it names itself."""
-    return tuple(
-        VariantView(
-            Link(found.id, catalogue.entry(found.id).name),
-            found.about,
-            found.of,
-            _comparison(equation, catalogue[found.id], catalogue),
-        )
-        for found in catalogue.variants(equation.id)
-    )
-
-
-def _comparison(one: Equation, other: Equation, catalogue: Catalogue) -> ComparisonView | None:
+def comparison(one: Equation, other: Equation, catalogue: Catalogue) -> ComparisonView | None:
     """Both on the same numbers; None where there are none that both take."""
     found: Comparison | None = None
     with suppress(EqkbError):
@@ -45,7 +32,11 @@ def _comparison(one: Equation, other: Equation, catalogue: Catalogue) -> Compari
         rows.append(ComparisonRow(row.word, tuple(dict.fromkeys(glyphs)), numbers[0], numbers[1]))
     shared = [(_glyph(one, name, "given"), numbers_text(value)) for name, value in found.shared.items()]
     functions = [(_function(e, call), instance) for e in (one, other) for call, instance in instances(e.entry).items()]
-    return ComparisonView(tuple(dict.fromkeys([*functions, *shared])), tuple(rows), found)
+    return ComparisonView(tuple(dict.fromkeys([*functions, *shared])), tuple(rows), _plain(found))
+
+
+def _plain(found: Comparison) -> dict[str, Any]:
+    return {"shared": dict(found.shared), "sides": [asdict(side) for side in found.sides]}
 
 
 def _function(equation: Equation, call: str) -> Formula:
@@ -57,14 +48,3 @@ def _function(equation: Equation, call: str) -> Formula:
 def _glyph(equation: Equation, name: str, word: str) -> Formula:
     symbol = equation.symbols[name]
     return Formula(*(equation.given(name) if word == "given" else (symbol.latex, symbol.text)))
-
-
-def variant_as_json(variant: VariantView) -> dict[str, Any]:
-    """A variant for other programs."""
-    compared = variant.comparison
-    return {
-        "id": variant.link.id,
-        "about": variant.about,
-        "of": variant.of,
-        "comparison": None if compared is None else asdict(compared.found),
-    }

@@ -145,7 +145,7 @@ def test_pages_keep_their_formulas(shipped: Catalogue) -> None:
 
 def test_a_document_has_topics_and_entries_as_headings(shipped: Catalogue) -> None:
     ids = list(shipped)[::6]
-    text = markdown.document(shipped, ids)
+    text = markdown.document(views(shipped, ids))
     entries = views(shipped, ids)
     assert re.findall(r"^## (.*)$", text, re.M) == [*dict.fromkeys(v.topic_title for v in entries), "Notation"]
     assert len(re.findall(r"^#### ", text, re.M)) == len(ids)
@@ -156,12 +156,12 @@ def test_a_document_has_topics_and_entries_as_headings(shipped: Catalogue) -> No
 
 
 def test_a_symbol_is_explained_with_its_values_and_shape(shipped: Catalogue) -> None:
-    text = markdown.document(shipped, ["categorical_cross_entropy", "embedding", "adam"])
+    text = markdown.document(views(shipped, ["categorical_cross_entropy", "embedding", "adam"]))
     assert "(one-hot, $N \\times C$)\n" in text
     assert "- $i$: item, counted from 0 (label, one of V)\n" in text
     assert "- $\\eta$: learning rate (positive)\n" in text
     assert text.startswith("# Deep learning equations\n")
-    assert markdown.document(shipped, ["adam"]).startswith("# Deep learning equations: optimizers\n")
+    assert markdown.document(views(shipped, ["adam"])).startswith("# Deep learning equations: optimizers\n")
 
 
 def test_the_command_prints_a_section(shipped: Catalogue, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,7 +189,7 @@ def test_a_derivation_keeps_its_formulas(shipped: Catalogue) -> None:
 
 @pytest.mark.slow
 def test_the_whole_catalogue_keeps_its_formulas(shipped: Catalogue) -> None:
-    text = markdown.document(shipped, list(shipped))
+    text = markdown.document(views(shipped, list(shipped)))
     require_whole(text)
     require_dollars_apart(text)
 
@@ -197,7 +197,7 @@ def test_the_whole_catalogue_keeps_its_formulas(shipped: Catalogue) -> None:
 @TEX
 @pytest.mark.slow
 def test_latex_typesets_every_formula(shipped: Catalogue) -> None:
-    shown = "\n\n".join(rf"\[{f}\]" for f in formulas_in(markdown.document(shipped, list(shipped))))
+    shown = "\n\n".join(rf"\[{f}\]" for f in formulas_in(markdown.document(views(shipped, list(shipped)))))
     head = r"\documentclass{article}\usepackage[a2paper]{geometry}\usepackage{amsmath,amssymb}"
     made, log = pdf.compile_logged(f"{head}\\begin{{document}}\n{shown}\n\\end{{document}}\n")
     assert made.startswith(b"%PDF-")
@@ -207,7 +207,7 @@ def test_latex_typesets_every_formula(shipped: Catalogue) -> None:
 @pytest.mark.skipif(not PANDOC, reason="pandoc is not installed")
 @pytest.mark.slow
 def test_pandoc_reads_every_formula(shipped: Catalogue, tmp_path: Path) -> None:
-    text = markdown.document(shipped, list(shipped))
+    text = markdown.document(views(shipped, list(shipped)))
     path = tmp_path / "all.md"
     path.write_text(text, encoding="utf-8")
     run = subprocess.run([str(PANDOC), "--mathml", str(path)], capture_output=True, text=True, check=True)

@@ -15,10 +15,9 @@ from generators.site.scripts import script_value
 from kb.answers import json_text, line
 
 if TYPE_CHECKING:
-    from generators.parts import DerivativeView
+    from generators.parts import DerivationView, DerivativeView
     from generators.views import EntryView
     from kb.catalogue import Catalogue
-    from kb.derivation import Derivation
 
 LATEX, NUMPY, JSON, BIBTEX = "latex", "numpy", "json", "bibtex"
 _BETWEEN = "\n\n\n"  # what stands between the functions of a module
@@ -104,10 +103,10 @@ class _Copies:
         yield self.code
         yield Copy(JSON, self.command("latex", "--claim", name, "--json"), json_text(answer))
 
-    def _derivation(self, derivation: Derivation) -> Iterator[Copy]:
+    def _derivation(self, derivation: DerivationView) -> Iterator[Copy]:
         partial = self.view.partials[0]
         wrt = ("--wrt", *partial.wrt)
-        yield Copy(LATEX, self.command("derive", *wrt, "--format", "latex"), line(derivation.latex()))
+        yield Copy(LATEX, self.command("derive", *wrt, "--format", "latex"), line(derivation.latex))
         yield Copy(NUMPY, self.command("diff", *wrt, "--format", "numpy"), self.answers[anchor_of(partial)]["code"])
         yield Copy(JSON, self.command("derive", *wrt, "--json"), json_text(self.answers[DERIVATION]))
 

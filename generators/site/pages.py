@@ -97,12 +97,7 @@ def _address(entry_id: str) -> str:
 
 def display(formula: Formula, anchor: str = "") -> Ready:
     """A formula in lines of its own, with an address and a menu to copy it if it has an anchor."""
-    return Ready(f"```{{formula}} {anchor}\n{formula.latex}\n```") if anchor else latex(formula.latex)
-
-
-def latex(formula: str) -> Ready:
-    """LaTeX in lines of its own."""
-    return Ready(f"$$\n{formula}\n$$")
+    return Ready(f"```{{formula}} {anchor}\n{formula.latex}\n```" if anchor else f"$$\n{formula.latex}\n$$")
 
 
 def escape(text: str) -> str:
@@ -114,7 +109,6 @@ def escape(text: str) -> str:
 _FILTERS: Filters = {
     **FILTERS,
     "display": display,
-    "latex": latex,
     "yaml": lambda text: Ready(json.dumps(" ".join(text.split()), ensure_ascii=False)),
     "after_colon": lambda text: text.partition(": ")[2],
     "in_bold": lambda text: Ready(f"**{escape(text)}**"),
