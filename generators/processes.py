@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -59,6 +60,7 @@ def _begin(records: Records) -> None:
     """Make a worker ready; an interruption is the parent's to handle."""
     global _catalogue
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.set_threshold(100_000, 20, 20)  # formulas are many small objects, few of which become garbage in circles
     _catalogue = Catalogue(records)
 
 
