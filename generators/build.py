@@ -148,11 +148,19 @@ def _write(out: Path, files: Mapping[str, bytes], earlier: Mapping[str, str]) ->
     _write_manifest(out, {**earlier, **digests})
     for name, content in files.items():
         path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, content)
+        if not _holds(path, content):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(path, content)
     for name in sorted(set(earlier) - set(files)):
         _remove(out, name, earlier[name])
     _write_manifest(out, digests)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether a file says that already; it keeps its age then, which tells other programs that nothing changed."""
+    with suppress(OSError):
+        return path.is_file() and path.read_bytes() == content
+    return False
 
 
 def _write_manifest(out: Path, digests: Mapping[str, str]) -> None:

@@ -177,6 +177,25 @@ def test_the_same_catalogue_gives_the_same_bytes(small: Path, tmp_path: Path) ->
     assert made[0] == made[1] == made[2] == made[3]
 
 
+def test_a_later_build_makes_and_writes_what_changed_alone(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    build(load_catalogue(small), out)
+    first = files_in(out)
+    for path in (p for p in out.rglob("*") if p.is_file()):
+        os.utime(path, (1, 1))
+    build(load_catalogue(small), out)
+    assert files_in(out) == first
+    assert {p.name for p in out.rglob("*") if p.is_file() and p.stat().st_mtime > 1} == {MANIFEST}
+    other = {**SMALL, "half_norm": {**SMALL["half_norm"], "about": "Half of what the squares make up."}}
+    build(load_catalogue(catalogue_file(small, other)), out)
+    written = {name for name in first if (out / name).stat().st_mtime > 1}
+    assert {"docs/half_norm.md", "code/half_norm.py", "catalogue.json"} < written
+    assert not written & {"docs/square.md", "code/square.py", "cheatsheet/cheatsheet.tex"}
+
+
 @pytest.mark.slow
 def test_evidence_does_not_depend_on_the_number_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     more = {**SMALL, "cube": {**SMALL["square"], "define": "y = x**3", "claims": {}}}
