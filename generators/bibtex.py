@@ -57,12 +57,20 @@ class Work:
 
 
 def bibtex(catalogue: Catalogue, ids: Sequence[str]) -> str:
-    """The references of some entries, in the order in which they are first cited.
+    """The references of some entries, in the order in which they are first cited; empty if there are none."""
+    return Bibliography(catalogue).bibtex(ids)
 
-    A work has the same key whatever the selection is.
-    """
-    keys = _keys(_works(catalogue, dict.fromkeys([*catalogue.records, *ids])))
-    return "\n".join(_item(keys[identity], work) for identity, work in _works(catalogue, ids).items())
+
+class Bibliography:
+    """The works that the entries of a catalogue cite; a work has the same key whatever the selection is."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self.keys = _keys(_works(catalogue, catalogue.records))
+
+    def bibtex(self, ids: Sequence[str]) -> str:
+        """The references of some entries."""
+        return "\n".join(_item(self.keys[key], work) for key, work in _works(self.catalogue, ids).items())
 
 
 def entry_type(reference: Reference) -> str:

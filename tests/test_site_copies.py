@@ -15,6 +15,7 @@ from hostile import catalogue
 
 import kb
 import kb.cli
+from generators.bibtex import Bibliography
 from generators.site.copies import Copy, copies, file_name, script
 from generators.site.scripts import script_value
 from generators.views import EntryView, views
@@ -60,6 +61,14 @@ def view_of(catalogue: kb.Catalogue, entry_id: str) -> EntryView:
     return views(catalogue, [entry_id], {entry_id: found} if found is not None else {})[0]
 
 
+def copies_of(view: EntryView) -> dict[str, tuple[Copy, ...]]:
+    return copies(view, Bibliography(view.catalogue))
+
+
+def script_of(view: EntryView) -> str:
+    return script(view, Bibliography(view.catalogue))
+
+
 def printed(copy: Copy, capsys: pytest.CaptureFixture[str]) -> str:
     program, *arguments = shlex.split(copy.command)
     assert program == "eqkb"
@@ -79,7 +88,7 @@ def each(found: dict[str, tuple[Copy, ...]]) -> Iterator[Copy]:
 
 def brought(view: EntryView) -> Any:
     """What the script of an entry hands over."""
-    made = re.fullmatch(r'eqkb\.copies\("(\w+)",(\{.*\})\);\n', script(view))
+    made = re.fullmatch(r'eqkb\.copies\("(\w+)",(\{.*\})\);\n', script_of(view))
     assert made is not None and made[1] == view.id
     return json.loads(made[2])
 
@@ -100,7 +109,7 @@ def test_the_sample_has_every_kind(shipped: kb.Catalogue) -> None:
 def test_a_copy_is_what_the_command_prints(
     entry_id: str, shipped: kb.Catalogue, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = copies(view_of(shipped, entry_id))
+    found = copies_of(view_of(shipped, entry_id))
     for made in found.values():
         assert [c.what for c in made] in (["latex", "numpy", "json", "bibtex"], ["latex", "numpy", "json"])
     for copy in each(found):
@@ -109,12 +118,12 @@ def test_a_copy_is_what_the_command_prints(
 
 def test_every_formula_of_a_page_is_there(mine: kb.Catalogue) -> None:
     partials = ["partial-x", "partial-w", "hessian-x", "backward", "claim-slope", "claim-wrong", "derivation"]
-    assert list(copies(view_of(mine, "mine"))) == ["definition", *partials]
-    assert list(copies(view_of(mine, "counted"))) == ["definition"]
+    assert list(copies_of(view_of(mine, "mine"))) == ["definition", *partials]
+    assert list(copies_of(view_of(mine, "counted"))) == ["definition"]
 
 
 def test_commands_name_the_file_of_a_user(mine: kb.Catalogue, capsys: pytest.CaptureFixture[str]) -> None:
-    found = copies(view_of(mine, "mine"))
+    found = copies_of(view_of(mine, "mine"))
     assert found["definition"][0].command == "eqkb --catalogue 'my file.yaml' latex mine"
     assert found["backward"][0].command.endswith("latex mine --wrt x --wrt w --form vjp")
     for copy in each(found):
@@ -123,7 +132,7 @@ def test_commands_name_the_file_of_a_user(mine: kb.Catalogue, capsys: pytest.Cap
 
 def test_verdicts_are_those_of_the_evidence(mine: kb.Catalogue, capsys: pytest.CaptureFixture[str]) -> None:
     mine["mine"].check()
-    found = copies(view_of(mine, "mine"))
+    found = copies_of(view_of(mine, "mine"))
     for anchor in ("definition", "partial-x", "backward"):
         (copy,) = (c for c in found[anchor] if c.what == "json")
         assert copy.text == printed(copy, capsys)
@@ -131,19 +140,19 @@ def test_verdicts_are_those_of_the_evidence(mine: kb.Catalogue, capsys: pytest.C
 
 
 def test_without_references_there_is_no_bibtex(mine: kb.Catalogue) -> None:
-    assert [c.what for c in copies(view_of(mine, "counted"))["definition"]] == ["latex", "numpy", "json"]
+    assert [c.what for c in copies_of(view_of(mine, "counted"))["definition"]] == ["latex", "numpy", "json"]
 
 
 def test_the_script_brings_all_of_it(shipped: kb.Catalogue) -> None:
     view = view_of(shipped, "softmax")
     value = brought(view)
-    for anchor, found in copies(view).items():
+    for anchor, found in copies_of(view).items():
         assert list(value["formulas"][anchor]) == [c.what for c in found]
         for copy in found:
             command, places = value["formulas"][anchor][copy.what]
             assert (command, joined(value["pieces"], places)) == (copy.command, copy.text)
-    whole = sum(len(c.text) for found in copies(view).values() for c in found)
-    assert len(script(view)) < whole / 2, "what several texts share is there once"
+    whole = sum(len(c.text) for found in copies_of(view).values() for c in found)
+    assert len(script_of(view)) < whole / 2, "what several texts share is there once"
     assert file_name("softmax") == "copies/softmax.js"
 
 
@@ -151,7 +160,7 @@ def test_text_of_the_catalogue_stays_text(tmp_path: Path) -> None:
     path = tmp_path / "hostile.yaml"
     path.write_text(yaml.safe_dump(catalogue()), encoding="utf-8")
     view = view_of(kb.load_catalogue(path), "hostile")
-    assert "<" not in script(view) and "\u2028" not in script(view)
+    assert "<" not in script_of(view) and "\u2028" not in script_of(view)
     assert "<script>" in "".join(brought(view)["pieces"])
 
 
@@ -176,8 +185,8 @@ def test_the_pages_join_the_pieces_as_they_were(shipped: kb.Catalogue) -> None:
         v8.eval(STUB)
         v8.eval((ROOT / "site" / "static" / "copy.js").read_text(encoding="utf-8"))
         v8.eval("var found; eqkb.copies = (_, value) => found = value;")
-        v8.eval(script(view))
-        for anchor, made in copies(view).items():
+        v8.eval(script_of(view))
+        for anchor, made in copies_of(view).items():
             for copy in made:
                 place = f"found.formulas[{json.dumps(anchor)}].{copy.what}[1]"
                 assert v8.eval(f"eqkb.copyText(found.pieces, {place})") == copy.text

@@ -48,6 +48,6 @@ def site(
     settings = {"listing": listing(by_topic(entries))}
     files = run_sphinx(folder, made, settings, str(place.resolve()), jobs)
     files[search_index.NAME] = search_index.search_index(entries).encode()
-    files |= {copies.file_name(view.id): copies.script(view).encode() for view in entries}
+    files |= copies.scripts(entries)
     files |= {f"code/{view.id}.py": view.code.encode() for view in entries}
     return files

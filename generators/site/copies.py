@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from generators.answers import DEFINITION, DERIVATION, anchor_of, claim_anchor
-from generators.bibtex import bibtex
+from generators.bibtex import Bibliography
 from generators.site.scripts import script_value
 from kb.answers import json_text, line
 
@@ -38,20 +38,30 @@ def file_name(entry_id: str) -> str:
     return f"copies/{entry_id}.js"
 
 
-def script(view: EntryView) -> str:
+def scripts(entries: Sequence[EntryView]) -> dict[str, bytes]:
+    """The scripts of all entries by path."""
+    if not entries:
+        return {}
+    references = Bibliography(entries[0].catalogue)
+    return {file_name(view.id): script(view, references).encode() for view in entries}
+
+
+def script(view: EntryView, references: Bibliography) -> str:
     """The script: it hands the copies of an entry to the page that loads it, every part that repeats only once."""
-    pieces = _Pieces()
+    pieces, made = _Pieces(), copies(view, references)
     formulas = {
-        anchor: {copy.what: [copy.command, pieces.of(copy)] for copy in found} for anchor, found in copies(view).items()
+        anchor: {copy.what: [copy.command, pieces.of(copy)] for copy in found} for anchor, found in made.items()
     }
     value = script_value({"pieces": pieces.texts, "formulas": formulas})
     return f"eqkb.copies({script_value(view.id)},{value});\n"
 
 
-def copies(view: EntryView) -> dict[str, tuple[Copy, ...]]:
+def copies(view: EntryView, references: Bibliography) -> dict[str, tuple[Copy, ...]]:
     """The copies of every formula on the page of an entry, by its anchor there."""
     made = _Copies(view)
-    return {anchor: (*found, *made.references) for anchor, found in made.all()}
+    text = references.bibtex([view.id])
+    cited = [Copy(BIBTEX, made.command("export", "--format", "bibtex"), text)] if text else []
+    return {anchor: (*found, *cited) for anchor, found in made.all()}
 
 
 class _Copies:
@@ -59,7 +69,6 @@ class _Copies:
         self.view = view
         self.answers = view.answers
         self.words = _words(view.catalogue)
-        self.references = tuple(self._references())
         backward = ("--backward",) if view.equation.differentiable else ()
         self.code = Copy(NUMPY, self.command("code", *backward), line(view.code))
 
@@ -75,11 +84,6 @@ class _Copies:
             yield claim_anchor(claim.name), tuple(self._claim(claim.name))
         if view.derivation is not None:
             yield DERIVATION, tuple(self._derivation(view.derivation))
-
-    def _references(self) -> Iterator[Copy]:
-        text = bibtex(self.view.catalogue, [self.view.id])
-        if text:
-            yield Copy(BIBTEX, self.command("export", "--format", "bibtex"), text)
 
     def _definition(self) -> Iterator[Copy]:
         found = self.view.evidence
