@@ -211,6 +211,20 @@ class VariantView:
 
 
 @dataclass(frozen=True, slots=True)
+class PlotView:
+    """A plot of an entry; ``key`` tells several apart.
+
+    ``svg`` is a whole picture that also stands by itself. ``caption`` is a text with formulas between
+    dollar signs, to be escaped by the format, and ``alt`` says in words what is seen.
+    """
+
+    key: str
+    svg: str
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReferenceView:
     """A reference; ``url`` leads to it where that is known."""
 

@@ -19,6 +19,7 @@ from generators.parts import (
     DerivativeView,
     Formula,
     Link,
+    PlotView,
     QuestionView,
     ReferenceView,
     Shown,
@@ -210,6 +211,13 @@ class EntryView:
         compared = self.shown.comparisons
         found = self.catalogue.variants(self.id)
         return tuple(VariantView(self.link(v.id), v.about, v.of, compared[v.id]) for v in found)
+
+    @cached_property
+    def plots(self) -> tuple[PlotView, ...]:
+        """Plots of the function and its derivative, where there is something to see."""
+        from generators.plots import plots_of
+
+        return plots_of(self)
 
     def link(self, entry_id: str) -> Link:
         """An entry by id."""
