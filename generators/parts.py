@@ -214,14 +214,16 @@ class VariantView:
 class PlotView:
     """A plot of an entry; ``key`` tells several apart.
 
-    ``svg`` is a whole picture that also stands by itself. ``caption`` is a text with formulas between
-    dollar signs, to be escaped by the format, and ``alt`` says in words what is seen.
+    ``svg`` is a whole picture that also stands by itself. ``caption`` is a text of this program's own
+    with formulas in LaTeX between dollar signs; nothing else in it has a meaning in any format.
+    ``alt`` says in words what is seen, and ``about`` is what the author adds, if anything.
     """
 
     key: str
     svg: str
     caption: str
     alt: str
+    about: str
 
 
 @dataclass(frozen=True, slots=True)

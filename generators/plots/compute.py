@@ -22,7 +22,7 @@ from kb.programs import Programs
 Array = Any  # a NumPy array of floats
 Function = Callable[..., Any]
 _LARGEST = 2_000_000  # numbers that an array of one call may have
-_MOST = 400_000_000  # numbers that all calls together may compute
+_MOST = 100_000_000  # numbers that all calls together may compute
 
 
 class TooLarge(ValueError):
@@ -30,13 +30,15 @@ class TooLarge(ValueError):
 
 
 class Computation:
-    """What a plot shows, and its derivatives, as functions of what is varied."""
+    """What a plot shows, and its derivatives, as functions of what is varied. Raises TooLarge."""
 
     def __init__(self, programs: Programs, entry: Entry, plotted: Plotted) -> None:
         assert plotted.program is not None
         self.programs, self.entry, self.plotted = programs, entry, plotted
         self.program = plotted.program
         self.function = compile_source(function_source(plotted.entry, self.program), entry.id)
+        if self.volume > _LARGEST:
+            raise TooLarge(entry.id)
         self.integers = {s.name for s in entry.arguments if s.kind == "integer" and not s.shape}
         self.keyword_sizes = self.sizes_for(self.function)
 

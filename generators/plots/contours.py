@@ -67,7 +67,7 @@ def contours(view: EntryView, computation: Computation, key: str) -> PlotView | 
     text = f"${shown.latex}$ over ${names[0].latex}$ and ${names[1].latex}$"
     sentence = text + words.conditions(view, plot, computation)
     sentence += "; the dot is the lowest point" if lowest is not None else ""
-    return PlotView(key, canvas.svg(title, about), words.caption(sentence, plot.about), f"{title}. {about}")
+    return PlotView(key, canvas.svg(title, about), f"{sentence}.", f"{title}. {about}", plot.about)
 
 
 def _grid(

@@ -38,7 +38,8 @@ def curves(view: EntryView, computation: Computation, key: str) -> PlotView:
     about = " ".join(words.described(c.line, c.label.text, over_label.text) for c in told)
     about += " The derivatives are drawn below." if len(drawn) > 1 else ""
     title = f"{view.entry.name}: {shown.text} over {over_label.text}"
-    return PlotView(key, canvas.svg(title, about), _caption(view, computation, found, over), f"{title}. {about}")
+    caption = _caption(view, computation, found, over)
+    return PlotView(key, canvas.svg(title, about), caption, f"{title}. {about}", plot.about)
 
 
 def listed_labels(formulas: tuple[Formula, ...]) -> Formula:
@@ -58,7 +59,7 @@ def _caption(view: EntryView, computation: Computation, found: tuple[Curve, ...]
     text += f" over ${view.read(over).latex}$"
     if plot.each:
         text += f", for several ${listed_labels(tuple(view.read(name) for name, _ in plot.each)).latex}$"
-    return words.caption(text + words.conditions(view, plot, computation), plot.about)
+    return f"{text}{words.conditions(view, plot, computation)}."
 
 
 # --- numbers -----------------------------------------------------------------------------------------

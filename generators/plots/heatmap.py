@@ -56,8 +56,8 @@ def heat_map(view: EntryView, computation: Computation, key: str) -> PlotView | 
     kind = f"{rows} elements over {columns} values of {over.text}" if over else f"{rows} rows and {columns} columns"
     about = f"{shown.text} as a heat map of {kind}, with values {words.extremes(sheet.values)}."
     sentence = f"The elements of ${shown.latex}$ over ${over.latex}$" if over else f"${shown.latex}$"
-    caption = words.caption(sentence + words.conditions(view, plot, computation), plot.about)
-    return PlotView(key, canvas.svg(title, about), caption, f"{title}. {about}")
+    caption = f"{sentence}{words.conditions(view, plot, computation)}."
+    return PlotView(key, canvas.svg(title, about), caption, f"{title}. {about}", plot.about)
 
 
 def _matrix(view: EntryView, computation: Computation) -> Sheet:

@@ -15,9 +15,10 @@ Compute = Callable[[Array], Array]
 SAMPLES = 481
 FEW = 81  # where each value takes long; jumps are not looked for then
 _HALVINGS = 40
-_MOST_HALVED = 48  # intervals that are looked into; a function that jumps more often is drawn as it is sampled
+_MOST_HALVED = 48  # intervals that are looked into, the steepest ones
 _STEEP = 0.02  # of the range: a difference between neighbours that may be a jump
-_STAYS, _GROWS = 0.5, 3.0  # parts of a difference: what it is in a tiny interval if it is a jump, and if it is a pole
+_STAYS = 0.5  # of a difference: what is left of it in a tiny interval, if it is a jump
+_GROWS = 3.0  # times what the values beside it are: how large they are in a tiny interval, if there is a pole
 _MORE = 1.3  # times the range of the values: how far derivatives may extend it on either side
 _FINE = 100  # parts of a pixel
 _STRAIGHT = 6  # such parts: how far a point may lie from the line that is drawn without it
@@ -25,12 +26,12 @@ _STRAIGHT = 6  # such parts: how far a point may lie from the line that is drawn
 
 @dataclass(frozen=True)
 class Line:
-    """The values of a function for rising numbers; it jumps after the places ``breaks``, and has poles after others."""
+    """The values of a function for rising numbers; it jumps after the places ``breaks`` and has ``poles``."""
 
     x: Array
     y: Array
     breaks: frozenset[int] = frozenset()
-    poles: frozenset[int] = frozenset()
+    poles: tuple[float, ...] = ()
 
     @property
     def jumps(self) -> tuple[tuple[float, float, float], ...]:
@@ -40,8 +41,7 @@ class Line:
     @property
     def infinite(self) -> tuple[float, ...]:
         """Where it has no finite value, at these places or between two of them."""
-        between = [float(self.x[n] + self.x[n + 1]) / 2 for n in self.poles]
-        return tuple(sorted([*map(float, self.x[~np.isfinite(self.y)]), *between]))
+        return tuple(sorted({*map(float, self.x[~np.isfinite(self.y)]), *self.poles}))
 
 
 def sampled(computes: list[Compute], low: float, high: float, count: int = SAMPLES) -> list[Line]:
@@ -50,21 +50,20 @@ def sampled(computes: list[Compute], low: float, high: float, count: int = SAMPL
     columns = [compute(x) for compute in computes]
     found = [_steep(compute, x, y) if count > FEW else _NOTHING for compute, y in zip(computes, columns, strict=True)]
     jumps = sorted({jump for places in found for jump in places.jumps})
-    poles = [{float(x[n]) for n in places.poles} for places in found]
     if jumps:
         x = np.unique(np.concatenate([x, np.array(jumps).ravel()]))
         columns = [compute(x) for compute in computes]
-    return [Line(x, y, _breaks(x, y, jumps), _at(x, own)) for y, own in zip(columns, poles, strict=True)]
+    return [Line(x, y, _breaks(x, y, jumps), own.poles) for y, own in zip(columns, found, strict=True)]
 
 
 class Steep(NamedTuple):
-    """Where a function changes much: both sides of its jumps, and the places after which there is a pole."""
+    """Where a function changes much: both sides of its jumps, and its poles."""
 
     jumps: frozenset[tuple[float, float]]
-    poles: frozenset[int]
+    poles: tuple[float, ...]
 
 
-_NOTHING = Steep(frozenset(), frozenset())
+_NOTHING = Steep(frozenset(), ())
 
 
 def _steep(compute: Compute, x: Array, y: Array) -> Steep:
@@ -77,8 +76,9 @@ def _steep(compute: Compute, x: Array, y: Array) -> Steep:
     low, high = np.quantile(finite, (0.02, 0.98))
     least = _STEEP * ((high - low) or (finite.max() - finite.min()))
     places = np.flatnonzero(known & (apart > least))
-    if not 0 < len(places) <= _MOST_HALVED:
+    if not len(places):
         return _NOTHING
+    places = np.sort(places[np.argsort(-apart[places], kind="stable")[:_MOST_HALVED]])
     a, b, ya, yb = x[places], x[places + 1], y[places], y[places + 1]
     for _ in range(_HALVINGS):
         middle = (a + b) / 2
@@ -86,10 +86,12 @@ def _steep(compute: Compute, x: Array, y: Array) -> Steep:
         left = ~(np.abs(ym - ya) < np.abs(yb - ym))
         a, ya = np.where(left, a, middle), np.where(left, ya, ym)
         b, yb = np.where(left, middle, b), np.where(left, ym, yb)
+    before = np.maximum(np.abs(y[places]), np.abs(y[places + 1]))
     with np.errstate(all="ignore"):
-        part = np.abs(yb - ya) / apart[places]
-    jumps = {(float(p), float(q)) for p, q, r in zip(a, b, part, strict=True) if _STAYS < r < _GROWS and p < q}
-    return Steep(frozenset(jumps), frozenset(int(n) for n, r in zip(places, part, strict=True) if not r < _GROWS))
+        grown = ~(np.maximum(np.abs(ya), np.abs(yb)) < _GROWS * before)
+        stays = (np.abs(yb - ya) > _STAYS * apart[places]) & ~grown & (a < b)
+    jumps = {(float(p), float(q)) for p, q in zip(a[stays], b[stays], strict=True)}
+    return Steep(frozenset(jumps), tuple(map(float, (a[grown] + b[grown]) / 2)))
 
 
 def _breaks(x: Array, y: Array, jumps: Sequence[tuple[float, float]]) -> frozenset[int]:
@@ -98,10 +100,6 @@ def _breaks(x: Array, y: Array, jumps: Sequence[tuple[float, float]]) -> frozens
     span = float(finite.max() - finite.min()) if len(finite) else 0.0
     places = np.searchsorted(x, [p for p, _ in jumps])
     return frozenset(int(n) for n in places if not abs(y[n + 1] - y[n]) <= 1e-4 * span)
-
-
-def _at(x: Array, values: set[float]) -> frozenset[int]:
-    return frozenset(int(n) for n in np.searchsorted(x, sorted(values)))
 
 
 # --- what is drawn -----------------------------------------------------------------------------------
@@ -144,8 +142,9 @@ def _joined(ranges: list[tuple[float, float] | None]) -> tuple[float, float] | N
 def segments(line: Line, low: float, high: float) -> list[Points]:
     """The parts of a line between two values, in few points; where it leaves them, it ends at the border."""
     parts: list[Points] = [[]]
+    after_poles = set(map(int, np.searchsorted(line.x, line.poles)))
     for n in range(len(line.x)):
-        if n and (n - 1 in line.breaks or n - 1 in line.poles):
+        if n and (n - 1 in line.breaks or n in after_poles):
             parts.append([])
         if np.isfinite(line.y[n]):
             parts[-1].append((float(line.x[n]), float(line.y[n])))

@@ -33,7 +33,7 @@ def tick_texts(values: tuple[float, ...]) -> tuple[str, ...]:
     distances = [b - a for a, b in pairwise(values)]
     smallest = min(distances, default=largest)
     if largest >= _TOO_MANY or 0 < smallest < 10 / _TOO_MANY:
-        return tuple(number_text(v) for v in values)
+        return tuple("0" if v == 0 else _with_power(f"{v:.2e}") for v in values)
     decimals = max(0, -floor(log10(smallest) + 1e-9)) if smallest > 0 else 0
     return tuple(_fixed(v, decimals) for v in values)
 
@@ -49,11 +49,20 @@ def number_text(value: float, digits: int = 3) -> str:
         return "0"
     if not isfinite(value):
         return str(value).replace("inf", "∞").replace("-", "−")
-    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+    if value == round(value) and abs(value) < _TOO_MANY:
+        return f"{value:.0f}".replace("-", "−")
+    written = f"{value:.{digits - 1}e}"
+    mantissa, _, exponent = written.partition("e")
     power = int(exponent)
     if -4 <= power < digits + 2:
         text = f"{float(f'{mantissa}e{power}'):.{max(0, digits - 1 - power)}f}"
         return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
+    return _with_power(written)
+
+
+def _with_power(written: str) -> str:
+    """``1.50e+05`` as ``1.5×10⁵``."""
+    mantissa, _, exponent = written.partition("e")
     mantissa = mantissa.rstrip("0").rstrip(".")
     factor = {"1": "", "-1": "−"}.get(mantissa, mantissa.replace("-", "−") + "×")
-    return f"{factor}10{str(power).translate(_SUPERSCRIPTS)}"
+    return f"{factor}10{str(int(exponent)).translate(_SUPERSCRIPTS)}"

@@ -91,11 +91,6 @@ def conditions(view: EntryView, plot: Plot, computation: Computation) -> str:
     return text + (f"{'; ' if said else ', with '}random {listed([f'${f.latex}$' for f in drawn])}" if drawn else "")
 
 
-def caption(sentence: str, about: str) -> str:
-    """A caption, with what the author adds to it."""
-    return f"{sentence}. {about.strip()}" if about else f"{sentence}."
-
-
 def listed(words: Sequence[str]) -> str:
     """``a, b and c``."""
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
