@@ -148,6 +148,10 @@ def test_no_query_breaks_it(invented: Page, query: str) -> None:
         (r"\sqrt{d_k}", "scaled_dot_product_attention attention_head"),
         (r"p_j(\delta_{jk} - p_k)", "softmax softmax_jacobian"),
         (r"\frac{\hat{m}_t", "adam adamw nadam"),
+        (r"\sigma(x)(1-\sigma(x))", "sigmoid_derivative"),
+        ("max(0, x)", "relu"),
+        ("∇", "reinforce nesterov_momentum_ema minibatch_gradient_descent"),
+        ("softmax(QK^T/sqrt(d_k))V", "scaled_dot_product_attention attention_head"),  # that is written in steps
     ],
 )
 def test_a_fragment_of_a_formula_is_found(page: Page, query: str, expected: str) -> None:
@@ -163,6 +167,10 @@ def test_a_fragment_of_a_formula_is_found(page: Page, query: str, expected: str)
         ("1412.69", "adam"),
         ("positonal enc", "positional_encoding"),
         ("attnetio", "scaled_dot_product_attention"),
+        ("soft m", "softmax"),
+        (r"\hat{y", "linear_regression mean_squared_error binary_cross_entropy"),
+        ("nn.", "softmax relu"),
+        ("tf.keras.opt", "adam sgd gradient_descent"),
     ],
 )
 def test_what_is_being_typed_is_found_by_its_beginning(page: Page, query: str, expected: str) -> None:

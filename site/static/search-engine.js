@@ -15,8 +15,8 @@
 
   // What an answer is worth, as in kb/search.
   const WHOLE = 100, MISSPELT = 0.09, CODE = 2.5;
-  // A fragment of a formula: more than a beginning of a name, less than a symbol that is sure.
-  const FORMULA = 8, SAME_SHAPE = 4, LEAST_SHAPE = 5;
+  // A fragment of a formula: more than a beginning of a name, and the more the longer it is.
+  const FORMULA = 8, SAME_SHAPE = 4, SAME_PARTS = 2, LEAST_SHAPE = 5, LEAST_SHARE = 0.5;
   const LEAST_OPEN = 4;
   const IMPORTS = { F: "torch.nn.functional", tf: "tensorflow", np: "numpy", jnp: "jax.numpy", pytorch: "torch" };
 
@@ -108,18 +108,22 @@
   }
 
   /** What ``eqkb search`` finds, and the pieces of the query as they are meant. */
-  function asMeant(index, pieces) {
+  function asMeant(index, pieces, typing) {
     let found = answers(index, pieces);
     let meant = pieces;
     for (let n = 0; n + 1 < pieces.length; n++) { // a blank too many
       const text = pieces[n].text + pieces[n + 1].text;
-      if (found.length && !index.rank.has(text.toLowerCase())) continue;
+      const isKnown = index.rank.has(text.toLowerCase()) || (typing && n + 2 === pieces.length && begins(index, text.toLowerCase()));
+      if (found.length && !isKnown) continue;
       const joined = [...pieces.slice(0, n), pieceOf(text), ...pieces.slice(n + 2)];
       const better = answers(index, joined);
       if (better.length && (!found.length || better[0].score > found[0].score)) [found, meant] = [better, joined];
     }
     return { found, pieces: meant };
   }
+
+  /** Whether a word that counts begins like this. */
+  const begins = (index, text) => index.words.some((word, n) => n < index.known && word.startsWith(text));
 
   // --- typing errors ---------------------------------------------------------------------------------
 
@@ -206,10 +210,11 @@
   function asBegun(index, pieces) {
     const last = pieces[pieces.length - 1];
     const begun = { ...last, worth: new Float64Array(index.count) };
-    const modules = last.modules.length ? `${last.modules.join(".")}.` : "";
-    const path = modules + last.text.split(".").pop().toLowerCase();
+    const written = last.text.toLowerCase();
+    const imported = last.text.replace(/^\w+/, (name) => IMPORTS[name] || name).toLowerCase();
     for (const own of index.functions)
-      if (last.modules.length && `.${own.path}`.includes(`.${path}`)) begun.worth[own.number] = FUNCTION;
+      if (/\w\./.test(written) && [written, imported].some((path) => `.${own.path}`.includes(`.${path}`)))
+        begun.worth[own.number] = FUNCTION;
     index.identifiers.forEach((cited, identifier) => {
       if (last.identifier.length > 3 && identifier.startsWith(last.identifier)) raiseFrom(begun.worth, cited.map((n, at) => (at % 2 ? n * FUNCTION : n)));
     });
@@ -220,12 +225,24 @@
   /** Entries in whose formula a fragment of TeX or plain text stands, else those where it does with other letters. */
   function inFormulas(index, text) {
     const wanted = fragment(text);
-    if (!isFragment(text) || wanted.length < 2) return [];
+    if (!isFragment(text) || (wanted.length < 2 && !/[∑√∏∂∫]/.test(wanted))) return [];
     index.formulas = index.formulas || index.entries.map((entry) => entry.formulas.map(fragment));
-    const exact = holding(index.formulas, wanted, FORMULA);
+    const exact = holding(index.formulas, wanted, FORMULA + wanted.length / 2);
     if (exact.length || wanted.length < LEAST_SHAPE) return exact;
     index.shapes = index.shapes || index.formulas.map((formulas) => formulas.map(shape));
-    return holding(index.shapes, shape(wanted), SAME_SHAPE);
+    return holding(index.shapes, shape(wanted), SAME_SHAPE + wanted.length / 3);
+  }
+
+  /** Entries whose formulas have most of a fragment in parts: three signs here, three there. */
+  function inParts(index, text) {
+    const wanted = fragment(text);
+    if (!isFragment(text) || wanted.length < LEAST_SHAPE) return [];
+    const parts = new Set(Array.from({ length: wanted.length - 2 }, (_, n) => wanted.slice(n, n + 3)));
+    const found = index.formulas.map((formulas, number) => {
+      const all = formulas.join("\n");
+      return { number, score: ([...parts].filter((part) => all.includes(part)).length / parts.size) * SAME_PARTS, likeness: 0 };
+    });
+    return found.filter((item) => item.score >= LEAST_SHARE * SAME_PARTS).sort(better);
   }
 
   /** The shortest formula first, of which the fragment is most. */
@@ -249,16 +266,24 @@
     return [...best.values()].sort(better);
   }
 
+  /** With the braces of TeX closed that are still open. */
+  function closed(text) {
+    const open = text.split("{").length - text.split("}").length;
+    return text.includes("\\") && open > 0 ? text + "}".repeat(open) : text;
+  }
+
   /** The entries that a query finds, the best first, as ``{hits: [{entry, score, formula}], terms}``: ``formula``
       is the position of one that has the fragment, ``terms`` are the words to be marked in names. While the query is being typed, its last word may be a beginning, misspelt or not. */
   function search(index, text, { typing = false } = {}) {
+    if (typing) text = closed(text);
     const pieces = piecesOf(index, text);
-    let result = pieces.length ? asMeant(index, pieces) : { found: [], pieces };
-    const formulas = inFormulas(index, text);
-    const attempts = [() => asMisspelt(index, pieces, false)];
-    if (typing) attempts.unshift(() => asBegun(index, pieces));
-    if (typing) attempts.push(() => asMisspelt(index, pieces, true));
-    for (const attempt of attempts) if (pieces.length && !result.found.length && !formulas.length) result = attempt();
+    let result = pieces.length ? asMeant(index, pieces, typing) : { found: [], pieces };
+    const begun = typing && pieces.length ? asBegun(index, pieces) : result;
+    if (begun.found.length && !(result.found.length && result.found[0].score >= begun.found[0].score)) result = begun;
+    let formulas = inFormulas(index, text);
+    for (const open of typing ? [false, true] : [false])
+      if (pieces.length && !result.found.length && !formulas.length) result = asMisspelt(index, pieces, open);
+    if (!result.found.length && !formulas.length) formulas = inParts(index, text);
     const found = formulas.length ? merged(result.found, formulas) : result.found;
     return {
       hits: found.map(({ number, score, formula }) => ({ entry: index.entries[number], score, formula })),

@@ -130,7 +130,7 @@
 
   // --- fragments of formulas -----------------------------------------------------------------------
 
-  const MARK = /[\^=/()[\]+*<>|√∑Σ∏∂·−]|\\(?:[dt]?frac|sqrt|sum|prod|partial|log|ln|exp|max|min|operatorname|math[a-z]+|top|odot|cdot|lVert|left)/;
+  const MARK = /[\^=/()[\]+*<>|√∑Σ∏∂∫∇·−]|\\(?:[dt]?frac|sqrt|sum|prod|int|partial|nabla|log|ln|exp|max|min|operatorname|math[a-z]+|top|odot|cdot|lVert|left)/;
   const FUNCTIONS = "exp|log|ln|max|min|tanh|sinh|cosh|sin|cos|sqrt|sum|det|erf";
   const BARE_FUNCTION = new RegExp(`(?<![A-Za-z\\\\])(${FUNCTIONS})(?![A-Za-z])`, "g");
   const LAYOUT =
@@ -146,7 +146,9 @@
       .replace(BARE_FUNCTION, "\\$1")
       .replace(/\\[dt]frac(?![A-Za-z])/g, "\\frac")
       .replace(/\\var(?=[a-z])/g, "\\")
-      .replace(/\\(?:top|intercal|transpose)(?![A-Za-z])|ᵀ/g, "T")
+      .replace(/\\(?:top|intercal|transpose)(?![A-Za-z])/g, "T")
+      .replaceAll("ᵀ", "^T")
+      .replaceAll("∇", "\\nabla")
       .replace(/\\[lr]?Vert|\\\|/g, "‖")
       .replace(/\\[,;:! ]|\\\\|[\s{}$&·*]/g, "")
       .replaceAll("−", "-");
