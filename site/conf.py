@@ -11,9 +11,16 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "generators.site.extension"]
 myst_enable_extensions = ["dollarmath", "colon_fence", "attrs_inline"]
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
+autodoc_member_order = "bysource"
+autodoc_class_signature = "separated"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 80
+toc_object_entries_show_parents = "hide"
+smartquotes = False  # texts of the catalogue and options of commands stay as they are
 templates_path = ["templates"]
 html_static_path = ["static"]
-html_css_files = ["eqkb.css", "copy.css", "search.css", "map.css"]
+html_css_files = ["eqkb.css", "start.css", "copy.css", "search.css", "map.css"]
 html_js_files = [(name, {"defer": "defer"}) for name in ("formulas.js", "copy.js", "search.js", "map.js")]
 
 html_theme = "pydata_sphinx_theme"
@@ -41,3 +48,8 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
     "logo": {"text": "eqkb"},
 }
+
+
+def setup(app):
+    """Nobody makes the objects of the reference by hand, so that it leaves out how."""
+    app.connect("autodoc-skip-member", lambda _, __, name, *___: True if name in ("__init__", "__new__") else None)

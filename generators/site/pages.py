@@ -16,9 +16,14 @@ from generators import markdown
 from generators.markdown import FILTERS, page_name, tidy
 from generators.parts import Formula
 from generators.rendering import Filters, Ready, render
+from generators.site import start
+from generators.site.commands import program
+from generators.site.specification import specification, with_code
 from generators.sources import DocumentView
 from generators.views import TITLE, EntryView, Topic, by_topic
+from kb.errors import EqkbError
 from kb.printing import escape_markdown
+from kb.records import shipped_path
 
 FOLDER = "equations"
 _ENTRY = f"{FOLDER}/entry.md.j2"
@@ -43,11 +48,28 @@ def pages(folder: Path, entries: Sequence[EntryView], documents: Sequence[Docume
     made = {f"{FOLDER}/{page_name(view.id)}": entry_page(folder, view) for view in entries}
     if documents:
         made[f"{FOLDER}/sources.md"] = markdown.sources(documents)
-    values = {"topics": by_topic(entries), "documents": documents, "counts": counts(entries)}
+    values = {
+        "topics": by_topic(entries),
+        "documents": documents,
+        "counts": counts(entries),
+        "example": start.example(entries),
+        "refuted": start.refuted(documents),
+        "specification": specification(shipped_path()),
+        "contributing": _beside(folder.parent, "CONTRIBUTING.md"),
+    }
     for name in _by_hand(folder):
         text = (folder / name).read_text(encoding="utf-8")
         made[name.removesuffix(".j2")] = _page(folder, name, values) if name.endswith(".j2") else text
     return made
+
+
+def _beside(folder: Path, name: str) -> Ready:
+    """A document of the project: beside the site's folder in a checkout, within it where installed."""
+    places = (folder / name, folder.parent / name)
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise EqkbError(f"the site cannot be built: there is no {places[0]}")
+    return Ready(found.read_text(encoding="utf-8"))
 
 
 def _by_hand(folder: Path) -> Iterator[str]:
@@ -73,7 +95,7 @@ def counts(entries: Sequence[EntryView]) -> Counts:
         sum(len(view.entry.differentiate) for view in entries),
         sum(len(view.entry.claims) for view in entries),
         sum(check.points for check in checks),
-        sum(claim.refuted for view in entries for claim in view.entry.claims),
+        sum(claim.refuted and claim.verdict == "verified" for view in entries for claim in view.claims),
     )
 
 
@@ -112,6 +134,9 @@ _FILTERS: Filters = {
     "yaml": lambda text: Ready(json.dumps(" ".join(text.split()), ensure_ascii=False)),
     "after_colon": lambda text: text.partition(": ")[2],
     "in_bold": lambda text: Ready(f"**{escape(text)}**"),
+    "with_code": lambda text: with_code(text, escape),
+    "program": program,
+    "short_numbers": start.short_numbers,
     "thousands": lambda number: Ready(f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")),
 }
 
