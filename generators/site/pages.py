@@ -54,6 +54,7 @@ def pages(folder: Path, entries: Sequence[EntryView], documents: Sequence[Docume
         "counts": counts(entries),
         "example": start.example(entries),
         "refuted": start.refuted(documents),
+        "program_of": program,
         "specification": specification(shipped_path()),
         "contributing": _beside(folder.parent, "CONTRIBUTING.md"),
     }
@@ -135,7 +136,6 @@ _FILTERS: Filters = {
     "after_colon": lambda text: text.partition(": ")[2],
     "in_bold": lambda text: Ready(f"**{escape(text)}**"),
     "with_code": lambda text: with_code(text, escape),
-    "program": program,
     "short_numbers": start.short_numbers,
     "thousands": lambda number: Ready(f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")),
 }
