@@ -154,7 +154,7 @@ def test_the_page_of_an_entry(softmax: EntryView) -> None:
         "Sources",
     ]  # fmt: skip
     assert f"\n\n$$\n{markdown_math(softmax.formula.latex)}\n$$\n\n" in page
-    assert "\n| $p$ | `p` | $C$ | output | real | probabilities, positive and adding up to 1 |\n" in page
+    assert "\n| $p$ | probabilities, positive and adding up to 1 | $C$ | `p` | output | real |\n" in page
     assert "\n### Partial derivatives\n\nWith respect to $z$, of shape $C \\times C$:\n\n$$\n" in page
     assert "Given $\\bar{p}$ ($C$):\n\n$$\n\\bar{z} = " in page
     assert "def softmax_vjp(z, *, cotangent):" in page
