@@ -97,7 +97,7 @@ def measure_search() -> None:
     catalogue = kb.load_catalogue()
     entries = views(catalogue, list(catalogue))
     for times in (1, TIMES):
-        index = search_index(multiplied(entries, times))
+        index = search_index(multiplied(entries, times), {})
         label = f"search, {times * len(entries)} entries, index {len(index.encode()) / 1e6:.1f} MB"
         for place, measure in (
             ("JavaScript engine", _in_engine),

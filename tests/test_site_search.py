@@ -215,7 +215,7 @@ def test_the_index_is_a_script_that_no_text_can_end() -> None:
     entry = Entry("a", "</script><b>", about="\u2028", aliases=("<!--",), frameworks=(("x", "y.<z>"),))
     data = index_of([_view(entry)], {"plot": ["a"], "derivative": []})
     assert data["entries"][0]["name"] == "</script><b>" and data["entries"][0]["features"] == [0]
-    text = search_index([_view(entry)])
+    text = search_index([_view(entry)], {})
     assert "<" not in text and "\u2028" not in text
     assert json.loads(text.removeprefix("eqkb.searchIndex=").removesuffix(";\n"))["entries"][0]["name"] == entry.name
 
@@ -226,10 +226,10 @@ def test_derivatives_and_identities_show_what_they_claim() -> None:
     assert shown == ["pⱼ = exp(zⱼ) / Σₖ exp(zₖ)", "∂ŷⱼ/∂zₖ = ŷⱼ·(δⱼₖ − ŷₖ)", "A = U diag(σ) Vᵀ"]
 
 
-def test_the_records_tell_what_entries_have() -> None:
+def test_filters_know_what_entries_have() -> None:
     entries = views(SHIPPED, list(SHIPPED))
     found = features_of(entries)
-    assert list(found) == ["derivative", "variant", "corrected source"]
+    assert list(found) == ["plot", "derivative", "variant", "corrected source"]
     assert all(0 < len(ids) < len(ENTRIES) for ids in found.values())
     assert json.loads(search_index(entries).partition("=")[2].rstrip(";\n"))["features"] == list(found)
 

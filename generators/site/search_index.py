@@ -19,10 +19,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from generators.plots.inference import inferred
 from generators.site.scripts import script_value
 from generators.views import EntryView, topic_title
 from kb.evidence import VERDICTS
-from kb.model import Entry
 from kb.search.card import FILLERS, Card
 from kb.search.words import stem, words_of
 
@@ -34,20 +34,21 @@ _CLAIMED = ("derivative", "identity")  # kinds of entries that are about what th
 def search_index(entries: Sequence[EntryView], features: Mapping[str, Sequence[str]] | None = None) -> str:
     """The script; ``features`` has, for a word such as ``plot``, the ids of entries that have one.
 
-    Without them it is what the records tell.
+    Without them it is what can be told before any page is made.
     """
     has = features_of(entries) if features is None else features
     return f"eqkb.searchIndex={script_value(index_of(entries, has))};\n"
 
 
 def features_of(entries: Sequence[EntryView]) -> dict[str, list[str]]:
-    """What can be told of entries by their records alone."""
-    has: dict[str, Callable[[Entry], bool]] = {
-        "derivative": lambda entry: bool(entry.differentiate),
-        "variant": lambda entry: bool(entry.variants),
-        "corrected source": lambda entry: any(source.finding not in _ACCEPTED for source in entry.sources),
+    """What can be told of entries before any page is made."""
+    has: dict[str, Callable[[EntryView], bool]] = {
+        "plot": lambda view: bool(inferred(view.equation) if view.entry.plot is None else view.entry.plot),
+        "derivative": lambda view: bool(view.entry.differentiate),
+        "variant": lambda view: bool(view.entry.variants),
+        "corrected source": lambda view: any(source.finding not in _ACCEPTED for source in view.entry.sources),
     }
-    return {word: [view.id for view in entries if told(view.entry)] for word, told in has.items()}
+    return {word: [view.id for view in entries if told(view)] for word, told in has.items()}
 
 
 def index_of(entries: Sequence[EntryView], features: Mapping[str, Sequence[str]]) -> dict[str, Any]:
