@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 _FOLDER = Path(__file__).parent / "templates"
+_MANY = 20_000  # texts; most occur on many pages
 Escape = Callable[[str], str]
 Filters = Mapping[str, Callable[..., str]]
 
@@ -33,8 +34,12 @@ def render(template: str, escape: Escape, filters: Filters, beside: Path | None 
 def _environment(
     escape: Escape, filters: tuple[tuple[str, Callable[..., str]], ...], beside: Path | None
 ) -> Environment:
+    @lru_cache(_MANY)
+    def escaped(text: str) -> Ready:
+        return Ready(escape(text))
+
     def finalize(value: object) -> str:
-        return value if isinstance(value, Ready) else Ready(escape(str(value)))
+        return value if isinstance(value, Ready) else escaped(str(value))
 
     environment = Environment(
         loader=FileSystemLoader([*([beside] if beside else []), _FOLDER], encoding="utf-8"),
