@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property, partial
 from inspect import Parameter, signature
 from math import prod
@@ -16,7 +18,7 @@ from kb.index.nodes import Integral, walk
 from kb.index.program import Step
 from kb.lowering import compile_source, function_source
 from kb.model import Entry
-from kb.plot_programs import Plotted, Value
+from kb.plot_programs import Plotted
 from kb.programs import Programs
 
 Array = Any  # a NumPy array of floats
@@ -76,14 +78,24 @@ class Computation:
         names = {name for step in steps for name in step.inputs}
         sizes = {str(atom) for name in names for size in self.program.shape(name) for atom in size.atoms()}
         free = {str(atom) for step in steps for size in step.shape for atom in size.atoms()}
-        return frozenset(names | sizes | free)
+        return frozenset(names | sizes | free | self.integers)
+
+    @cached_property
+    def constants(self) -> dict[str, Any]:
+        """Arguments that are given numbers as they stand, for which no code is needed."""
+        found = {}
+        for name, text in self.plotted.plot.given:
+            with suppress(ValueError, RecursionError):
+                kind = int if self.plotted.values[name].entry is None else float
+                found[name] = np.array(json.loads(text), dtype=kind)[()]
+        return found
 
     @cached_property
     def given(self) -> dict[str, Function]:
         """The functions that compute what arguments are given."""
         made: dict[str, Function] = {}
         for name, value in self.plotted.values.items():
-            if value.entry is not None and value.program is not None:
+            if name not in self.constants and value.entry is not None and value.program is not None:
                 function = compile_source(function_source(value.entry, value.program), self.entry.id)
                 made[name] = partial(function, **self.sizes_for(function))
         return made
@@ -111,9 +123,8 @@ class Computation:
             return _tuple(self.function(**self._arguments(varied), **self.keyword_sizes))
 
     def _arguments(self, varied: Mapping[str, Any]) -> dict[str, Any]:
-        known = dict(self.fixed)
-        for name, value in self.plotted.values.items():
-            known[name] = np.array(value.whole)[()] if value.entry is None else self.given[name](**varied)
+        known = self.fixed | self.constants
+        known |= {name: function(**varied) for name, function in self.given.items()}
         names = {s.name for s in self.entry.arguments}
         known |= {name: value for name, value in varied.items() if name in names}
         return {name: int(value) if name in self.integers else value for name, value in known.items()}
@@ -148,24 +159,24 @@ class Computation:
         assert self._tangent is not None
         tangents: dict[str, Any] = {}
         with np.errstate(all="ignore"):
-            for name, value in self.plotted.values.items():
-                if value.entry is not None:
-                    tangents[name] = self._given_tangent(name, value, by)(**varied, tangents={by: _ones(varied[by])})
+            for name in self.given:
+                tangents[name] = self._given_tangent(name, by)(**varied, tangents={by: _ones(varied[by])})
             if by in {s.name for s in self.entry.arguments}:
                 tangents[by] = _ones(varied[by])
             return _tuple(self._tangent(**self._arguments(varied), **self.keyword_sizes, tangents=tangents))
 
     @cached_property
     def _tangent(self) -> Function | None:
-        names = {*self.plotted.values, *(name for name, _ in self.plotted.plot.over)}
+        names = {*self.given, *(name for name, _ in self.plotted.plot.over)}
         wrt = [s.name for s in self.entry.arguments if s.name in names and s.is_differentiable]
         try:
             return compile_source(function_source(self.plotted.entry, self.program, "jvp", wrt), f"{self.entry.id}_jvp")
         except NotDifferentiable:
             return None
 
-    def _given_tangent(self, name: str, value: Value, by: str) -> Function:
+    def _given_tangent(self, name: str, by: str) -> Function:
         made = self._given_tangents.get((name, by))
+        value = self.plotted.values[name]
         if made is None:
             assert value.entry is not None and value.program is not None
             source = function_source(value.entry, value.program, "jvp", [by])

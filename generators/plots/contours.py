@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from math import hypot
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ Array = Any
 Point = tuple[float, float]
 Edge = tuple[int, int, int]  # row and column of a corner, and whether the edge goes up from there
 _SAMPLES = 97
-_FEW = 25  # where each value takes long
+_FEW = 33  # where each value takes long
 _INSIDE = 0.002  # of a range
 _SHIFT = 1e-9  # of the range of the values
 _APART = 16  # pixels that lines lie apart where there is room for a number
@@ -208,6 +209,8 @@ def _label_place(
     if _length(line) < _ROOM:
         return None
     half = width_of(text, _SMALL) / 2
+    around = [*line, line[1]] if line[0] == line[-1] else line
+    corners = [b for a, b, c in zip(around, around[1:], around[2:], strict=False) if _is_corner(a, b, c)]
     best: tuple[float, Point] | None = None
     for (x0, y0), (x1, y1) in pairwise(_finer(line, _EVERY)):
         place = ((x0 + x1) / 2, (y0 + y1) / 2)
@@ -219,10 +222,17 @@ def _label_place(
             continue
         steep = abs(y1 - y0) / (abs(x1 - x0) + abs(y1 - y0) or 1)
         centre = abs(place[0] - (frame.left + frame.right) / 2) / (frame.right - frame.left)
-        cost = round(steep + centre + crowded(place), 3)
+        near = any(abs(place[0] - p) < half + 8 and abs(place[1] - q) < 10 for p, q in corners)
+        cost = round(steep + centre + near + crowded(place), 3)
         if best is None or cost < best[0]:
             best = (cost, place)
     return best[1] if best is not None and best[0] < _TOO_CROWDED else None
+
+
+def _is_corner(a: Point, b: Point, c: Point) -> bool:
+    """Whether a line bends by more than 30 degrees in a point; such places are to be seen."""
+    (ux, uy), (vx, vy) = (b[0] - a[0], b[1] - a[1]), (c[0] - b[0], c[1] - b[1])
+    return ux * vx + uy * vy < 0.87 * hypot(ux, uy) * hypot(vx, vy)
 
 
 def _finer(line: Points, step: float) -> Points:

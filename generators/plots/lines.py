@@ -21,7 +21,7 @@ _STAYS = 0.5  # of a difference: what is left of it in a tiny interval, if it is
 _GROWS = 3.0  # times what the values beside it are: how large they are in a tiny interval, if there is a pole
 _MORE = 1.3  # times the range of the values: how far derivatives may extend it on either side
 _FINE = 100  # parts of a pixel
-_STRAIGHT = 6  # such parts: how far a point may lie from the line that is drawn without it
+_STRAIGHT = 10  # such parts: how far a point may lie from the line that is drawn without it
 
 
 @dataclass(frozen=True)
