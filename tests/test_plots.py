@@ -274,6 +274,14 @@ def test_only_what_matters_is_told(tmp_path: Path) -> None:
     assert plot.caption.endswith(r"over $x$, with $b \approx 1.0507$.")
 
 
+def test_settings_that_steps_read_are_told(tmp_path: Path) -> None:
+    symbols = {"x": {}, "k": WHOLE | {"default": 3}, "y": {"role": "output"}}
+    drawn = [{"over": {"x": [0, 1]}}, {"over": {"x": [0, 1]}, "show": "x"}]
+    with_k, without = plots(tmp_path, symbols, "y = x**k", plot=drawn)
+    assert with_k.caption.endswith("over $x$, with $k = 3$.")
+    assert without.caption.endswith("over $x$.")
+
+
 def test_contours_have_numbers_and_a_lowest_point(tmp_path: Path) -> None:
     symbols = {"a": {}, "b": {}, "y": {"role": "output"}}
     (plot,) = plots(tmp_path, symbols, "y = a**2 + (b - 1)**2 - 5")

@@ -74,11 +74,14 @@ class Computation:
     @cached_property
     def read(self) -> frozenset[str]:
         """Arguments and dimensions on which what is shown depends."""
-        steps = self.program.needed({held for _, held in self.program.returns})
+        shown = {held for _, held in self.program.returns}
+        steps = self.program.needed(shown)
         names = {name for step in steps for name in step.inputs}
         sizes = {str(atom) for name in names for size in self.program.shape(name) for atom in size.atoms()}
         free = {str(atom) for step in steps for size in step.shape for atom in size.atoms()}
-        return frozenset(names | sizes | free | self.integers)
+        # Integers are read in places of all kinds; an argument that is shown as it is needs none of them.
+        integers = self.integers if {step.name for step in steps} - shown else set()
+        return frozenset(names | sizes | free | integers)
 
     @cached_property
     def constants(self) -> dict[str, Any]:
