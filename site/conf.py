@@ -17,6 +17,7 @@ autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
+highlight_language = "none"
 smartquotes = False  # texts of the catalogue and options of commands stay as they are
 templates_path = ["templates"]
 html_static_path = ["static"]
@@ -31,7 +32,7 @@ html_show_sourcelink = False
 html_show_sphinx = False
 html_use_index = False
 html_domain_indices = False
-html_sidebars = {"index": [], "map": [], "search": [], "equations/*": ["topics.html"]}
+html_sidebars = {"index": [], "map": [], "tutorial": [], "contribute": [], "search": [], "equations/*": ["topics.html"]}
 html_context = {"default_mode": "auto"}
 html_theme_options = {
     "disable_search": True,

@@ -190,6 +190,7 @@ def test_rows_and_what_is_refused_have_two_columns(tmp_path: Path) -> None:
     assert [block.kind for block in part.blocks] == ["rows", "entries", "refused"]
     assert part.blocks[0].rows == (("a, b", "is so"),) and part.blocks[2].rows == (("y = x**2", "words"),)
     assert with_code("x[i] of _hat, f(g(a), b)!", str) == "`x[i]` of `_hat`, `f(g(a), b)`!"
+    assert with_code("'a | b'", str) == "`'a | b'`" and with_code("'a | b'", str, cell=True) == "`'a \\| b'`"
 
 
 # --- documents of the project -----------------------------------------------------------------------

@@ -135,7 +135,7 @@ _FILTERS: Filters = {
     "yaml": lambda text: Ready(json.dumps(" ".join(text.split()), ensure_ascii=False)),
     "after_colon": lambda text: text.partition(": ")[2],
     "in_bold": lambda text: Ready(f"**{escape(text)}**"),
-    "with_code": lambda text: with_code(text, escape),
+    "with_code": lambda text, cell=False: with_code(text, escape, cell),
     "short_numbers": start.short_numbers,
     "thousands": lambda number: Ready(f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")),
 }

@@ -19,9 +19,12 @@ _HEADING = re.compile(r"(\d+)  (\S.*)")
 _ROW = re.compile(r"  (\S.*?) {2,}(\S.*)")
 _REFUSED = re.compile(r"(.*?)(?: {2,}(.*))?")
 _MARKS = {"|": "entries", ">": "values", "!": "refused"}
-# Names with what is read or called, and names that no word of a sentence looks like.
+# Quoted texts, mappings, names with what is read or called, and names that no word of a sentence looks like.
 _INNER = r"(?:[^()]|\([^()]*\))*"
-_CODE = re.compile(rf"(\b[A-Za-z]\w*(?:\.T\b|(?:\[[^\[\]]*\]|\({_INNER}\))+)|\b[A-Za-z]\w*_\w+\b|(?<![\w'])_[a-z]\w*)")
+_CODE = re.compile(
+    r"""("[^"]+"|(?<!\w)'[^']+'(?!\w)|\{[^{}]*\}"""
+    rf"|\b[A-Za-z]\w*(?:\.T\b|(?:\[[^\[\]]*\]|\({_INNER}\))+)|\b[A-Za-z]\w*_\w+\b|(?<![\w'])_[a-z]\w*)"
+)
 
 
 @dataclass(frozen=True)
@@ -105,10 +108,14 @@ def _refused(line: str) -> tuple[str, str]:
     return (found[1], found[2] or "") if found else (line, "")
 
 
-def with_code(text: str, escape: Escape) -> Ready:
-    """A sentence in which formulas and names are set as code."""
+def with_code(text: str, escape: Escape, cell: bool = False) -> Ready:
+    """A sentence in which formulas and names are set as code; within a ``cell`` of a table bars are escaped in code."""
     parts = _CODE.split(text)
-    return Ready("".join(code_span(part) if n % 2 else _escaped(part, escape) for n, part in enumerate(parts)))
+    return Ready("".join(_span(part, cell) if n % 2 else _escaped(part, escape) for n, part in enumerate(parts)))
+
+
+def _span(text: str, cell: bool) -> str:
+    return code_span(text) if cell else code_span(text).replace("\\|", "|")
 
 
 def _escaped(text: str, escape: Escape) -> str:
