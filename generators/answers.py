@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kb.derivation import Derivation
     from kb.equation import Derivative, Equation
 
-DEFINITION, BACKWARD, DERIVATION = "definition", "backward", "derivation"
+DEFINITION, BACKWARD = "definition", "backward"
 
 
 def anchor_of(derivative: Any) -> str:
@@ -28,20 +28,30 @@ def claim_anchor(name: str) -> str:
     return f"claim-{name}"
 
 
+def partial_anchor(symbol: str) -> str:
+    """Of the partial derivative by a symbol."""
+    return f"partial-{symbol}"
+
+
+def derivation_anchor(symbol: str) -> str:
+    """Of the way to the derivative by a symbol."""
+    return f"derivation-{symbol}"
+
+
 def answers(
-    equation: Equation, catalogue: Catalogue, derivatives: Iterable[Derivative], derivation: Derivation | None
+    equation: Equation, catalogue: Catalogue, derivatives: Iterable[Derivative], derivations: Iterable[Derivation]
 ) -> dict[str, Any]:
-    """The answers for the definition, for derivatives that are shown, for claims, and for the way to one derivative."""
-    return dict(_answers(equation, catalogue, derivatives, derivation))
+    """The answers for the definition, for derivatives that are shown, for the ways to them, and for claims."""
+    return dict(_answers(equation, catalogue, derivatives, derivations))
 
 
 def _answers(
-    equation: Equation, catalogue: Catalogue, derivatives: Iterable[Derivative], derivation: Derivation | None
+    equation: Equation, catalogue: Catalogue, derivatives: Iterable[Derivative], derivations: Iterable[Derivation]
 ) -> Iterator[tuple[str, Any]]:
     yield DEFINITION, entry_answer(equation, catalogue.variants(equation.id), None)
     for derivative in derivatives:
         yield anchor_of(derivative), derivative_answer(derivative, None)
     for claim in equation.entry.claims:
         yield claim_anchor(claim.name), claim_answer(equation, claim)
-    if derivation is not None:
-        yield DERIVATION, derivation.as_json()
+    for derivation in derivations:
+        yield derivation_anchor(derivation.symbol), derivation.as_json()

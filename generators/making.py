@@ -12,6 +12,7 @@ from generators.parts import (
     DerivationView,
     DerivativeView,
     Formula,
+    PlotView,
     ShapeView,
     Shown,
     StepView,
@@ -69,11 +70,12 @@ class Making:
             self.hessians,
             self.highlights,
             self.is_scalar,
-            self.derivation,
+            self.derivations,
             self.answers,
             self.code,
             self.functions,
             self.comparisons,
+            self.plots,
         )
 
     # --- what it says -----------------------------------------------------------------------------
@@ -235,23 +237,20 @@ class Making:
         )
 
     @cached_property
-    def _derivation(self) -> Derivation | None:
+    def _derivations(self) -> tuple[Derivation, ...]:
         from kb.derivation import derivation
 
-        equation, wrt = self.equation, self.entry.differentiate
-        return derivation(self.entry, equation.program, wrt[0], equation.programs, keep=True) if wrt else None
+        program, programs = self.equation.program, self.equation.programs
+        wrt = self.entry.differentiate
+        return tuple(derivation(self.entry, program, symbol, programs, keep=True) for symbol in wrt)
 
     @property
-    def derivation(self) -> DerivationView | None:
-        """The way to the derivative by the first declared symbol, each line checked.
+    def derivations(self) -> tuple[DerivationView, ...]:
+        """The way to the derivative by each declared symbol, each line checked.
 
         Raises CheckFailed where a line does not hold.
         """
-        made = self._derivation
-        if made is None:
-            return None
-        steps = tuple(StepView(s.rule, s.because, Formula(s.latex, s.text)) for s in made.steps)
-        return DerivationView(made.symbol, steps, made.latex(), made.summary)
+        return tuple(map(_derivation, self._derivations))
 
     # --- code and numbers -------------------------------------------------------------------------
 
@@ -259,7 +258,7 @@ class Making:
     def answers(self) -> dict[str, Any]:
         """What the command prints as JSON of every formula, evidence apart."""
         made = (*self._partials, *self._hessians, *self._backward)
-        return answers(self.equation, self.catalogue, made, self._derivation)
+        return answers(self.equation, self.catalogue, made, self._derivations)
 
     @cached_property
     def code(self) -> str:
@@ -282,6 +281,18 @@ class Making:
         """Numbers that show the difference to each variant."""
         variants = self.catalogue.variants(self.entry.id)
         return {v.id: comparison(self.equation, self.catalogue[v.id], self.catalogue) for v in variants}
+
+    @cached_property
+    def plots(self) -> tuple[PlotView, ...]:
+        """Plots of the function and its derivative, where there is something to see."""
+        from generators.plots import plots_of
+
+        return plots_of(self)
+
+
+def _derivation(made: Derivation) -> DerivationView:
+    steps = tuple(StepView(s.rule, s.because, Formula(s.latex, s.text)) for s in made.steps)
+    return DerivationView(made.symbol, steps, made.latex(), made.summary)
 
 
 def _formula(text: str, context: Context) -> Formula:

@@ -259,8 +259,9 @@ class Shown:
     hessians: tuple[DerivativeView, ...]
     highlights: tuple[DerivativeView, ...]
     is_scalar: bool
-    derivation: DerivationView | None
+    derivations: tuple[DerivationView, ...]
     answers: dict[str, Any]
     code: str
     functions: str
     comparisons: dict[str, ComparisonView | None]
+    plots: tuple[PlotView, ...]

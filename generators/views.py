@@ -137,9 +137,9 @@ class EntryView:
         return self.shown.highlights
 
     @property
-    def derivation(self) -> DerivationView | None:
-        """The way to the derivative by the first declared symbol, each line checked."""
-        return self.shown.derivation
+    def derivations(self) -> tuple[DerivationView, ...]:
+        """The way to the derivative by each declared symbol, each line checked."""
+        return self.shown.derivations
 
     @cached_property
     def claims(self) -> tuple[ClaimView, ...]:
@@ -212,12 +212,10 @@ class EntryView:
         found = self.catalogue.variants(self.id)
         return tuple(VariantView(self.link(v.id), v.about, v.of, compared[v.id]) for v in found)
 
-    @cached_property
+    @property
     def plots(self) -> tuple[PlotView, ...]:
         """Plots of the function and its derivative, where there is something to see."""
-        from generators.plots import plots_of
-
-        return plots_of(self)
+        return self.shown.plots
 
     def link(self, entry_id: str) -> Link:
         """An entry by id."""

@@ -16,16 +16,16 @@ from kb.model import Plot
 from kb.plot_programs import plotted
 
 if TYPE_CHECKING:
-    from generators.views import EntryView
+    from generators.making import Making
 
-_DRAW: dict[str, Callable[[EntryView, Computation, str], PlotView | None]] = {
+_DRAW: dict[str, Callable[[Making, Computation, str], PlotView | None]] = {
     "curves": curves,
     "contours": contours,
     "heat map": heat_map,
 }
 
 
-def plots_of(view: EntryView) -> tuple[PlotView, ...]:
+def plots_of(view: Making) -> tuple[PlotView, ...]:
     """The plots of an entry: those that it asks for, or else what follows from it.
 
     What cannot be computed is left out: a plot never stands in the way of a page.
@@ -36,7 +36,7 @@ def plots_of(view: EntryView) -> tuple[PlotView, ...]:
     return tuple(plot for plot in found if plot is not None)
 
 
-def _plot(view: EntryView, plot: Plot, key: str) -> PlotView | None:
+def _plot(view: Making, plot: Plot, key: str) -> PlotView | None:
     programs = view.equation.programs
     try:
         made = plotted(programs, view.entry, plot)

@@ -19,7 +19,7 @@ from generators.plots.svg import NEGATIVE, POSITIVE, SIZE, Canvas, number, polyl
 from generators.plots.ticks import number_text, tick_texts, ticks
 
 if TYPE_CHECKING:
-    from generators.views import EntryView
+    from generators.making import Making
 
 Array = Any
 Point = tuple[float, float]
@@ -40,7 +40,7 @@ _TOO_CROWDED = 4.0  # what such a place may cost
 _ROOM = 70  # length in pixels from which on a line has its number
 
 
-def contours(view: EntryView, computation: Computation, key: str) -> PlotView | None:
+def contours(view: Making, computation: Computation, key: str) -> PlotView | None:
     """The plot; None where nothing of it is finite, or all is one value."""
     plot = computation.plotted.plot
     (x_name, x_range), (y_name, y_range) = ((n, (float(a), float(b))) for n, (a, b) in plot.over)

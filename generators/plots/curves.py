@@ -17,12 +17,12 @@ from generators.plots.panels import Curve, draw_panels, panels
 from generators.plots.svg import Canvas
 
 if TYPE_CHECKING:
-    from generators.views import EntryView
+    from generators.making import Making
 
 _MOST_STEPS = 400
 
 
-def curves(view: EntryView, computation: Computation, key: str) -> PlotView:
+def curves(view: Making, computation: Computation, key: str) -> PlotView:
     """The plot. Raises ValueError where nothing of it is finite."""
     plot = computation.plotted.plot
     ((over, (low, high)),) = plot.over
@@ -47,7 +47,7 @@ def listed_labels(formulas: tuple[Formula, ...]) -> Formula:
     return Formula(r",\; ".join(f.latex for f in formulas), ", ".join(f.text for f in formulas))
 
 
-def _caption(view: EntryView, computation: Computation, found: tuple[Curve, ...], over: str) -> str:
+def _caption(view: Making, computation: Computation, found: tuple[Curve, ...], over: str) -> str:
     plot = computation.plotted.plot
     shown = [f"${f.latex}$" for f in words.shown_formulas(view, plot)]
     slopes = [c.label for c in found if c.derivative]
@@ -65,7 +65,7 @@ def _caption(view: EntryView, computation: Computation, found: tuple[Curve, ...]
 # --- numbers -----------------------------------------------------------------------------------------
 
 
-def _curves(view: EntryView, computation: Computation, over: str, low: float, high: float) -> Iterator[Curve]:
+def _curves(view: Making, computation: Computation, over: str, low: float, high: float) -> Iterator[Curve]:
     families = tuple(_families(view, computation, over))
     if over in computation.integers:
         x = np.arange(np.ceil(low), np.floor(high) + 1)
@@ -84,7 +84,7 @@ def _curves(view: EntryView, computation: Computation, over: str, low: float, hi
 Family = tuple[Formula, Formula, Callable[[Any], Any], Callable[[Any], Any]]
 
 
-def _families(view: EntryView, computation: Computation, over: str) -> Iterator[Family]:
+def _families(view: Making, computation: Computation, over: str) -> Iterator[Family]:
     """Each curve: its label, that of its derivative, and both as functions."""
     plot = computation.plotted.plot
     texts, formulas = words.shown_texts(view, plot), words.shown_formulas(view, plot)

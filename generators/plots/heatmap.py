@@ -17,7 +17,7 @@ from generators.plots.ticks import tick_texts, ticks
 from kb.plots import MAX_CELLS
 
 if TYPE_CHECKING:
-    from generators.views import EntryView
+    from generators.making import Making
 
 Array = Any
 _SHADES = 20
@@ -38,7 +38,7 @@ class Sheet:
     downwards: bool
 
 
-def heat_map(view: EntryView, computation: Computation, key: str) -> PlotView | None:
+def heat_map(view: Making, computation: Computation, key: str) -> PlotView | None:
     """The plot; None where any of it is not finite."""
     plot = computation.plotted.plot
     shown = words.shown_formulas(view, plot)[0]
@@ -60,13 +60,13 @@ def heat_map(view: EntryView, computation: Computation, key: str) -> PlotView | 
     return PlotView(key, canvas.svg(title, about), caption, f"{title}. {about}", plot.about)
 
 
-def _matrix(view: EntryView, computation: Computation) -> Sheet:
+def _matrix(view: Making, computation: Computation) -> Sheet:
     values = computation({})[0].astype(float)
     name = words.shown_formulas(view, computation.plotted.plot)[0].text
     return Sheet(values, (-0.5, values.shape[1] - 0.5), (f"column of {name}", f"row of {name}"), True)
 
 
-def _over(view: EntryView, computation: Computation) -> Sheet:
+def _over(view: Making, computation: Computation) -> Sheet:
     """A column for each value of what is varied, element 0 at the bottom."""
     plot = computation.plotted.plot
     ((name, ends),) = plot.over

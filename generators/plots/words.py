@@ -18,24 +18,24 @@ from kb.parser import parse_expression
 from kb.plots import is_step
 
 if TYPE_CHECKING:
-    from generators.views import EntryView
+    from generators.making import Making
 
 _SOON_CONSTANT = 1e-9  # of the largest value: what no picture shows
 _DIGITS = 6  # of a number in a caption
 _MOST_JUMPS = 4  # that are told one by one
 
 
-def shown_formulas(view: EntryView, plot: Plot) -> tuple[Formula, ...]:
+def shown_formulas(view: Making, plot: Plot) -> tuple[Formula, ...]:
     """What is drawn, as formulas."""
     return tuple(view.read(text) for text in shown_texts(view, plot))
 
 
-def shown_texts(view: EntryView, plot: Plot) -> tuple[str, ...]:
+def shown_texts(view: Making, plot: Plot) -> tuple[str, ...]:
     """What is drawn, in the language."""
     return plot.show or tuple(s.name for s in view.entry.outputs)
 
 
-def element(view: EntryView, text: str, position: int) -> Formula:
+def element(view: Making, text: str, position: int) -> Formula:
     """An element of a vector that is drawn."""
     if text.isidentifier():
         return view.read(f"{text}[{position}]")
@@ -43,7 +43,7 @@ def element(view: EntryView, text: str, position: int) -> Formula:
     return Formula(rf"\left({whole.latex}\right)_{{{position}}}", f"({whole.text})_{position}")
 
 
-def slope_of(view: EntryView, text: str, shown: Formula, by: str) -> Formula:
+def slope_of(view: Making, text: str, shown: Formula, by: str) -> Formula:
     """The derivative of something by a name; with a straight d where there is nothing else to differentiate by."""
     d, latex_d = ("d", "d") if view.equation.differentiable == (by,) else ("∂", r"\partial")
     name = view.read(by)
@@ -59,13 +59,13 @@ def slope_of(view: EntryView, text: str, shown: Formula, by: str) -> Formula:
     return Formula(latex, f"{d}({shown.text})/{d}{name.text}")
 
 
-def settings(view: EntryView, names: Sequence[str], values: Sequence[str]) -> Formula:
+def settings(view: Making, names: Sequence[str], values: Sequence[str]) -> Formula:
     """Names and their values: ``alpha = 0.1, n = 2``."""
     made = [_setting(view, name, value) for name, value in zip(names, values, strict=True)]
     return Formula(r",\; ".join(f.latex for f in made), ", ".join(f.text for f in made))
 
 
-def _setting(view: EntryView, name: str, value: str) -> Formula:
+def _setting(view: Making, name: str, value: str) -> Formula:
     """A name and its value; a state is the one that the entry was called with."""
     shown = Formula(*view.equation.given(name)) if name in view.equation.symbols else view.read(name)
     sign, given = "=", view.read(value)
@@ -76,7 +76,7 @@ def _setting(view: EntryView, name: str, value: str) -> Formula:
     return Formula(f"{shown.latex} {latex_sign} {given.latex}", f"{shown.text} {sign} {given.text}")
 
 
-def conditions(view: EntryView, plot: Plot, computation: Computation) -> str:
+def conditions(view: Making, plot: Plot, computation: Computation) -> str:
     """What holds for all that is drawn: values that are given, defaults, what was drawn at random."""
     matters = computation.read
     given = [(name, text) for name, text in plot.given if name in matters]

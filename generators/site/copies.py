@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from generators.answers import DEFINITION, DERIVATION, anchor_of, claim_anchor
+from generators.answers import DEFINITION, anchor_of, claim_anchor, derivation_anchor, partial_anchor
 from generators.bibtex import Bibliography
 from generators.site.scripts import script_value
 from kb.answers import json_text, line
@@ -82,8 +82,8 @@ class _Copies:
             yield anchor_of(derivative), tuple(self._derivative(derivative))
         for claim in view.entry.claims:
             yield claim_anchor(claim.name), tuple(self._claim(claim.name))
-        if view.derivation is not None:
-            yield DERIVATION, tuple(self._derivation(view.derivation))
+        for derivation in view.derivations:
+            yield derivation_anchor(derivation.symbol), tuple(self._derivation(derivation))
 
     def _definition(self) -> Iterator[Copy]:
         found = self.view.evidence
@@ -108,11 +108,11 @@ class _Copies:
         yield Copy(JSON, self.command("latex", "--claim", name, "--json"), json_text(answer))
 
     def _derivation(self, derivation: DerivationView) -> Iterator[Copy]:
-        partial = self.view.partials[0]
-        wrt = ("--wrt", *partial.wrt)
+        wrt = ("--wrt", derivation.symbol)
+        answer, partial = (self.answers[f(derivation.symbol)] for f in (derivation_anchor, partial_anchor))
         yield Copy(LATEX, self.command("derive", *wrt, "--format", "latex"), line(derivation.latex))
-        yield Copy(NUMPY, self.command("diff", *wrt, "--format", "numpy"), self.answers[anchor_of(partial)]["code"])
-        yield Copy(JSON, self.command("derive", *wrt, "--json"), json_text(self.answers[DERIVATION]))
+        yield Copy(NUMPY, self.command("diff", *wrt, "--format", "numpy"), partial["code"])
+        yield Copy(JSON, self.command("derive", *wrt, "--json"), json_text(answer))
 
 
 def _words(catalogue: Catalogue) -> list[str]:
