@@ -22,7 +22,7 @@ smartquotes = False  # texts of the catalogue and options of commands stay as th
 templates_path = ["templates"]
 html_static_path = ["static"]
 html_css_files = ["eqkb.css", "start.css", "copy.css", "search.css", "map.css"]
-html_js_files = [(name, {"defer": "defer"}) for name in ("formulas.js", "copy.js", "search.js", "map.js")]
+html_js_files = [(name, {"defer": "defer"}) for name in ("formulas.js", "steps.js", "copy.js", "search.js", "map.js")]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "eqkb"

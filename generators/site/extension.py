@@ -6,15 +6,19 @@ kept with Sphinx's environment, so that a later build typesets what is new.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Set
 from html import escape
+from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from generators.site.scripts import script_value
 from generators.site.typeset import Formula, Result, typeset
 
 if TYPE_CHECKING:
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
     from sphinx.writers.html5 import HTML5Translator
 
 RENDERER = "svg"
+STEPS = ".steps.js"
+_HEAVY = 240_000  # characters of a page
+_STEPS = re.compile(r"<!-- steps -->(.*?)<!-- end of steps -->", re.S)
+_LATER = "<noscript>This is loaded by a script; <code>eqkb derive</code> prints it.</noscript>"
 _USED = re.compile(r'href="#g-([\w-]+)"')
 
 
@@ -144,7 +152,8 @@ def _complete(app: Sphinx, page: str, _: str, context: dict[str, Any], __: nodes
     """The outlines that a page uses, and where it stands among the topics."""
     body = context.get("body", "")
     if body:
-        context["body"] = _outlines(body, _made(app.env).outlines) + body
+        outlines = _outlines(body, _made(app.env).outlines)
+        context["body"] = outlines + _lightened(app, page, body)
     context["topics"] = list(_topics(app.config.listing))
     context["entry_topic"] = app.env.metadata.get(page, {}).get("topic", "")
 
@@ -157,7 +166,20 @@ def _outlines(body: str, outlines: Mapping[str, str]) -> str:
     return f'<svg class="outlines" aria-hidden="true" focusable="false"><defs>{paths}</defs></svg>\n'
 
 
-def _topics(listing: str) -> Iterator[dict[str, Any]]:
-    import json
+def _lightened(app: Sphinx, page: str, body: str) -> str:
+    """A page that would take long to load, without the derivations that are folded in it.
 
+    They stand in a script beside it, which is loaded when the first of them is opened.
+    """
+    if len(body) < _HEAVY:
+        return body
+    parts = _STEPS.findall(body)
+    script = Path(app.outdir) / f"{page}{STEPS}"
+    script.write_text(f"eqkb.steps({script_value(parts)});\n", encoding="utf-8")
+    source = escape(script.name)
+    numbers = count()
+    return _STEPS.sub(lambda _: f'<div data-steps="{source}" data-part="{next(numbers)}">{_LATER}</div>', body)
+
+
+def _topics(listing: str) -> Iterator[dict[str, Any]]:
     yield from json.loads(listing) if listing else ()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from generators.files import write_file
+from generators.site.extension import STEPS
 from kb.cache import cache_path
 
 _PACKAGES = ("sphinx", "docutils", "myst-parser", "pydata-sphinx-theme", "sphinx-mathjax-offline", "mini-racer")
@@ -62,11 +63,18 @@ def _build(configuration: Path, source: Path, folder: Path, settings: Mapping[st
 
 
 def _drop_left_over(html: Path, documents: set[str]) -> None:
-    """Pages of entries that are no longer there."""
-    for path in html.rglob("*.html"):
-        name = path.relative_to(html).with_suffix("").as_posix()
-        if name not in documents and not name.startswith("_"):
+    """Pages of entries that are no longer there, and what was taken out of pages that are light by now."""
+    for path in html.rglob("*"):
+        name = path.relative_to(html).as_posix()
+        page = name.removesuffix(".html").removesuffix(STEPS)
+        if page == name or name.startswith("_"):
+            continue
+        if page not in documents or (name.endswith(STEPS) and not _refers(html / f"{page}.html", path.name)):
             path.unlink()
+
+
+def _refers(page: Path, name: str) -> bool:
+    return f'data-steps="{name}"' in page.read_text(encoding="utf-8")
 
 
 def _files(folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -10,10 +10,9 @@
     NAMES.forEach((name, n) => (wide ? block.setAttribute(name, values[n]) : block.removeAttribute(name)));
   }
 
-  function start() {
-    const seen = new ResizeObserver((entries) => entries.forEach((entry) => mark(entry.target)));
-    document.querySelectorAll(".tex-block").forEach((block) => seen.observe(block));
-  }
+  const seen = new ResizeObserver((entries) => entries.forEach((entry) => mark(entry.target)));
+  const watch = () => document.querySelectorAll(".tex-block").forEach((block) => seen.observe(block));
 
-  document.addEventListener("DOMContentLoaded", start);
+  document.addEventListener("DOMContentLoaded", watch);
+  document.addEventListener("eqkb-formulas", watch); // formulas that were loaded later
 })();
