@@ -75,6 +75,7 @@ class Making:
             self.code,
             self.functions,
             self.comparisons,
+            self.beside,
             self.plots,
         )
 
@@ -281,6 +282,12 @@ class Making:
         """Numbers that show the difference to each variant."""
         variants = self.catalogue.variants(self.entry.id)
         return {v.id: comparison(self.equation, self.catalogue[v.id], self.catalogue) for v in variants}
+
+    @cached_property
+    def beside(self) -> dict[str, Formula]:
+        """The formula of each variant."""
+        variants = (self.catalogue[v.id] for v in self.catalogue.variants(self.entry.id))
+        return {v.id: Formula(v.latex(), v.text()) for v in variants}
 
     @cached_property
     def plots(self) -> tuple[PlotView, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from generators.notation import legend
-from generators.parts import Formula, SymbolView, product_of
+from generators.parts import Formula, Link, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
 from generators.sources import DocumentView
 from generators.views import SAFE, TITLE, EntryView, by_topic, title_of
@@ -92,6 +92,12 @@ def page_name(entry_id: str) -> str:
     return f"{entry_id}-entry.md" if entry_id in ("index", "sources") else f"{entry_id}.md"
 
 
+def linked(link: Link) -> Ready:
+    """The name of another entry, as a link where it has a page."""
+    name = escape_markdown(link.name)
+    return Ready(f"[{name}]({page_name(link.id)})" if link.has_page else name)
+
+
 FILTERS: Filters = {
     "display": display,
     "inline": inline,
@@ -105,6 +111,7 @@ FILTERS: Filters = {
     "code_block": code_block,
     "anchor": anchor,
     "address": lambda url: Ready(quote(url, safe=SAFE)),
+    "linked": linked,
     "page": lambda entry_id: Ready(page_name(entry_id)),
 }
 

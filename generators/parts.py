@@ -170,10 +170,11 @@ class QuestionView:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Another entry."""
+    """Another entry, and whether it is shown here too."""
 
     id: str
     name: str
+    has_page: bool = True
 
 
 class ComparisonRow(NamedTuple):
@@ -207,6 +208,7 @@ class VariantView:
     link: Link
     about: str
     of: str
+    formula: Formula
     comparison: ComparisonView | None
 
 
@@ -244,7 +246,7 @@ class Shown:
     ``glyphs`` are those of all symbols by name, ``written`` the claims and conditions by their text;
     ``renews`` says that derivatives tell the new values of states from the old ones by a plus.
     ``answers`` are what the command prints as JSON of every formula; ``comparisons`` are with each
-    variant by id, None where both take no numbers in common.
+    variant by id, None where both take no numbers in common, and ``beside`` the formulas of variants.
     """
 
     formula: Formula
@@ -264,4 +266,5 @@ class Shown:
     code: str
     functions: str
     comparisons: dict[str, ComparisonView | None]
+    beside: dict[str, Formula]
     plots: tuple[PlotView, ...]

@@ -50,6 +50,7 @@ class EntryView:
     evidence: Evidence | None = None
     used_by: tuple[Link, ...] = ()
     known: Shown | None = None
+    pages: frozenset[str] = frozenset()
 
     @property
     def id(self) -> str:
@@ -208,9 +209,9 @@ class EntryView:
     @cached_property
     def variants(self) -> tuple[VariantView, ...]:
         """The same by other conventions, each with numbers that show the difference."""
-        compared = self.shown.comparisons
+        compared, beside = self.shown.comparisons, self.shown.beside
         found = self.catalogue.variants(self.id)
-        return tuple(VariantView(self.link(v.id), v.about, v.of, compared[v.id]) for v in found)
+        return tuple(VariantView(self.link(v.id), v.about, v.of, beside[v.id], compared[v.id]) for v in found)
 
     @property
     def plots(self) -> tuple[PlotView, ...]:
@@ -219,7 +220,7 @@ class EntryView:
 
     def link(self, entry_id: str) -> Link:
         """An entry by id."""
-        return Link(entry_id, self.catalogue.entry(entry_id).name)
+        return Link(entry_id, self.catalogue.entry(entry_id).name, entry_id in self.pages)
 
     @property
     def references(self) -> tuple[ReferenceView, ...]:
@@ -296,13 +297,15 @@ def views(
     for caller in dict.fromkeys([*catalogue, *ids]):
         for callee in catalogue.programs.callees(caller):
             users.setdefault(callee, []).append(caller)
+    pages = frozenset(ids)
     return tuple(
         EntryView(
             catalogue[i],
             catalogue,
             (evidence or {}).get(i),
-            tuple(Link(u, catalogue.entry(u).name) for u in users.get(i, ())),
+            tuple(Link(u, catalogue.entry(u).name, u in pages) for u in users.get(i, ())),
             (known or {}).get(i),
+            pages,
         )
         for i in ids
     )

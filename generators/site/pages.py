@@ -123,6 +123,11 @@ def display(formula: Formula, anchor: str = "") -> Ready:
     return Ready(f"```{{formula}} {anchor}\n{formula.latex}\n```" if anchor else f"$$\n{formula.latex}\n$$")
 
 
+def inline(formula: Formula) -> Ready:
+    """A formula within a sentence or in a cell of a table, however many lines it has."""
+    return Ready(markdown.inline(formula).replace("\n", " "))
+
+
 def escape(text: str) -> str:
     """Text that MyST prints as it is."""
     shown = escape_markdown(text)
@@ -132,6 +137,7 @@ def escape(text: str) -> str:
 _FILTERS: Filters = {
     **FILTERS,
     "display": display,
+    "inline": inline,
     "yaml": lambda text: Ready(json.dumps(" ".join(text.split()), ensure_ascii=False)),
     "after_colon": lambda text: text.partition(": ")[2],
     "in_bold": lambda text: Ready(f"**{escape(text)}**"),
