@@ -112,7 +112,7 @@ def test_the_start_page_counts(built: dict[str, bytes]) -> None:
         "equations verified": "2",
         "derivatives": "2",
         "claims tried": "2",
-        "false formulas refuted": "1",
+        "false formula refuted": "1",
     }
 
 
@@ -122,6 +122,7 @@ def test_the_start_page_shows_what_most_others_use_and_what_is_false(built: dict
     assert re.search(r"that says -?[\d.]+ = -?[\d.]+\.", shown(built["index.html"]))
     assert "<span>Lines</span> <small>1</small>" in page
     assert 'class="eqkb-search-open' in page.partition("<article")[2]
+    assert "eqkb show" not in page  # without its file the command would not find it
 
 
 # --- the reference ----------------------------------------------------------------------------------

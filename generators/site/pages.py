@@ -55,6 +55,7 @@ def pages(folder: Path, entries: Sequence[EntryView], documents: Sequence[Docume
         "example": start.example(entries),
         "refuted": start.refuted(documents),
         "program_of": program,
+        "shipped": str(shipped_path()),
         "specification": specification(shipped_path()),
         "contributing": _beside(folder.parent, "CONTRIBUTING.md"),
     }
