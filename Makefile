@@ -8,7 +8,7 @@ PARALLEL := -n auto --maxprocesses 8 --dist worksteal
 PIP := -m pip --disable-pip-version-check --quiet install
 
 .DEFAULT_GOAL := build
-.PHONY: build site test lint check-all tex oracles slow bench golden format lock clean help
+.PHONY: build site test lint check-all tex browser oracles slow bench golden format lock clean help
 
 build: $(VENV)/.stamp-run  ## turn equations.yaml into docs, cheat sheet, code and JSON under build/ (the default)
 	$(VENV)/bin/eqkb build -o build
@@ -25,15 +25,18 @@ lint: $(VENV)/.stamp-dev  ## style, types and the direction of imports
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
 
-check-all: tex oracles slow  ## what `test` leaves out: TeX, the oracle values made anew, slow sweeps, the wheel
+check-all: tex browser oracles slow  ## what `test` leaves out: TeX, a browser, the oracle values made anew, slow sweeps, the wheel
 
 tex:  ## install TeX where that is possible
 	sh tools/tex.sh
 
+browser:  ## install Chromium, in which the website is tested, where that is possible
+	sh tools/browser.sh
+
 oracles: $(ORACLES)/.stamp  ## make the oracle values anew with PyTorch, JAX, SciPy and compare
 	PYTHONPATH=. $(ORACLES)/bin/python tests/oracles/make.py --check
 
-slow: $(VENV)/.stamp-readers tex
+slow: $(VENV)/.stamp-readers $(VENV)/.stamp-browser tex browser
 	$(VENV)/bin/python -m pytest $(PARALLEL) -m slow
 
 bench: $(VENV)/.stamp-dev  ## speed and peak memory, as ratios
@@ -80,6 +83,11 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp-run requirements/dev.txt
 # Pandoc is built for few machines; without it the tests that call it skip.
 $(VENV)/.stamp-readers: $(VENV)/.stamp-dev requirements/readers.txt
 	$(VENV)/bin/python $(PIP) -r requirements/readers.txt || echo "SKIPPED Pandoc: it cannot be installed here"
+	@touch $@
+
+# Playwright too is built for few machines.
+$(VENV)/.stamp-browser: $(VENV)/.stamp-dev requirements/browser.txt
+	$(VENV)/bin/python $(PIP) -r requirements/browser.txt || echo "SKIPPED Playwright: it cannot be installed here"
 	@touch $@
 
 $(ORACLES)/.stamp: pyproject.toml requirements/oracles.txt

@@ -47,6 +47,7 @@ LOCKS = {
     "dev.txt": ["dev", "site"],
     "oracles.txt": ["oracles"],
     "readers.txt": ["readers"],
+    "browser.txt": ["browser"],
 }
 
 

@@ -13,6 +13,7 @@ pins --group dev --extra site --output-file requirements/dev.txt
 pins --group build --constraint requirements/dev.txt --output-file requirements/run.txt
 pins --extra site --constraint requirements/dev.txt --output-file requirements/site.txt
 pins --group readers --constraint requirements/dev.txt --output-file requirements/readers.txt
+pins --group browser --constraint requirements/dev.txt --output-file requirements/browser.txt
 pins --group oracles --constraint requirements/dev.txt --output-file requirements/oracles.txt
 
 # Packages for graphics cards are PyTorch's own affair: pip adds them where the build of torch it finds asks for them.
