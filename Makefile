@@ -85,7 +85,7 @@ $(VENV)/.stamp-readers: $(VENV)/.stamp-dev requirements/readers.txt
 	$(VENV)/bin/python $(PIP) -r requirements/readers.txt || echo "SKIPPED Pandoc: it cannot be installed here"
 	@touch $@
 
-# Playwright too is built for few machines.
+# Playwright too is built for few machines; without it the tests in a browser skip.
 $(VENV)/.stamp-browser: $(VENV)/.stamp-dev requirements/browser.txt
 	$(VENV)/bin/python $(PIP) -r requirements/browser.txt || echo "SKIPPED Playwright: it cannot be installed here"
 	@touch $@

@@ -1,4 +1,4 @@
-"""What the tests of the website share: the built site, a browser that reaches nothing else, and what went wrong in it."""
+"""What the tests of the website share: the built site, a browser that reaches nothing else, what goes wrong in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ WIDE = {"width": 1400, "height": 1000}
 PHONE = {"width": 360, "height": 740}
 SECONDS = 20  # that anything may take before a test fails
 # No name of a host means anything to this browser, so that not even it itself can ask for something.
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What every test relies on: the same examples on every run, a cache of its own, and one build for all that look at it."""
+"""What every test relies on: the same examples on every run, a cache of its own, one build for all that look at it."""
 
 from __future__ import annotations
 

@@ -14,11 +14,9 @@ import kb
 from generators.site.search_index import NAME, search_index
 from generators.views import views
 
-sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.slow
 
 SITE = Path(__file__).parent.parent / "site"
-CHROMIUM = shutil.which("chromium")
 PAGE = """<!doctype html><html lang="en" data-content_root="{root}"><meta charset="utf-8"><title>{title}</title>
 <link rel="stylesheet" href="{root}_static/search.css"><script src="{root}_static/search.js"></script>
 <body>{button}<p>Text.</p><input id="other">{body}"""
@@ -45,19 +43,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
-
-
 @pytest.fixture
-def page(browser: Any, folder: Path) -> Iterator[Any]:
-    opened = browser.new_page()
+def page(chromium: Any, folder: Path) -> Iterator[Any]:
+    opened = chromium.new_page()
     faults: list[str] = []
     opened.on("pageerror", lambda error: faults.append(str(error)))
     opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)

@@ -22,7 +22,8 @@ from kb.cache import cache_path
 _PACKAGES = ("sphinx", "docutils", "myst-parser", "pydata-sphinx-theme", "sphinx-mathjax-offline", "mini-racer")
 _MOST_FOLDERS = 4  # that are kept
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
-_OWN = (".buildinfo", ".buildinfo.bak")  # Sphinx's notes for itself
+# Sphinx's notes for itself, and a template of the theme that it copies as it is.
+_OWN = (".buildinfo", ".buildinfo.bak", "_static/webpack-macros.html")
 
 
 def run_sphinx(

@@ -1,0 +1,90 @@
+"""The website is open to everybody: axe, which knows the rules of WCAG, finds nothing in any kind of page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import browsing
+import pytest
+from browsing import PHONE, WIDE, Build, visit
+
+pytestmark = pytest.mark.slow
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# Formulas are pictures that screen readers pass over, drawn in the colour of the text; axe would look at each glyph.
+LEFT_OUT = [[".tex svg"], ["svg.outlines"]]
+KINDS = ["adam", "bayes_rule", "gan_minimax", "kl_divergence", "lstm_cell", "sigmoid", "softmax_jacobian"]
+ENTRIES = [f"equations/{name}.html" for name in KINDS]
+
+
+def violations(page: Any) -> list[str]:
+    """What axe finds in the page as it is shown, a line for each kind of fault with the first places."""
+    module = pytest.importorskip("axe_playwright_python.base", reason="axe is not installed")
+    page.evaluate(module.AXE_SCRIPT)
+    found = page.evaluate(
+        "([leftOut, rules]) => axe.run({exclude: leftOut}, {resultTypes: ['violations'], runOnly: rules})",
+        [LEFT_OUT, RULES],
+    )["violations"]
+    return [f"{fault['id']}: {fault['help']}: {[_place(node) for node in fault['nodes'][:4]]}" for fault in found]
+
+
+def _place(node: dict[str, Any]) -> str:
+    reasons = [check["message"] for check in [*node["any"], *node["all"], *node["none"]]]
+    return f"{node['html'][:120]} ({'; '.join(reasons)[:160]})"
+
+
+def unfold(page: Any) -> None:
+    page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+
+
+def by_hand(build: Build) -> list[str]:
+    """The pages that are of no entry."""
+    return [path for path in build.pages() if not (build.site / "copies" / f"{path[10:-5]}.js").exists()]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_bars_anybody(shipped_build: Build, chromium: Any, scheme: str) -> None:
+    faults: dict[str, list[str]] = {}
+    pages = [*by_hand(shipped_build), *ENTRIES]
+    assert "index.html" in pages and "equations/index.html" in pages
+    with visit(chromium, f"{shipped_build.site.as_uri()}/", color_scheme=scheme) as guest:
+        for path in pages:
+            for size in (WIDE, PHONE):
+                guest.page.set_viewport_size(size)
+                page = guest.open(path)
+                unfold(page)
+                if found := violations(page):
+                    faults[f"{path}, {size['width']} wide"] = found
+    assert not faults
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_opens_bars_nobody(shipped_build: Build, chromium: Any, scheme: str) -> None:
+    """The menu of a formula, the search with results, the panel of the map."""
+    faults: dict[str, list[str]] = {}
+    with visit(chromium, f"{shipped_build.site.as_uri()}/", color_scheme=scheme) as guest:
+        page = guest.open("equations/softmax.html")
+        page.locator("#definition .copy-open").click()
+        page.get_by_role("menuitem").first.wait_for()
+        faults["menu"] = violations(page)
+        page.keyboard.press("Escape")
+        page.keyboard.press("/")
+        page.keyboard.type("softmax")
+        page.get_by_role("option").first.wait_for()
+        faults["search"] = violations(page)
+        page = guest.open("search.html?q=loss")
+        page.get_by_role("option").first.wait_for()
+        faults["filters"] = violations(page)
+        page = guest.open("map.html")
+        page.locator("a.eqkb-map-node").first.focus()
+        page.keyboard.press("Tab")
+        page.locator(".eqkb-map-panel").wait_for()
+        faults["map"] = violations(page)
+    assert not {place: found for place, found in faults.items() if found}
+
+
+def test_faults_are_found(chromium: Any, tmp_path: browsing.Path) -> None:
+    (tmp_path / "a.html").write_text("<img src='data:,'><p style='color: #999; background: #aaa'>x</p>")
+    with visit(chromium, f"{tmp_path.as_uri()}/") as guest:
+        found = " ".join(violations(guest.open("a.html")))
+    assert "image-alt: " in found and "color-contrast: " in found and "html-has-lang: " in found
