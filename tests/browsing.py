@@ -116,7 +116,7 @@ class Visit:
         self.context.route(lambda url: not self._is_ours(url), self._refuse)
         self.context.on("console", self._console)
         self.context.on("weberror", lambda error: self.faults.append(f"error: {error.error}"))
-        self.context.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))
+        self.context.on("requestfailed", self._failed)
         self.context.on("response", self._response)
         self.page = self.context.new_page()
 
@@ -130,6 +130,11 @@ class Visit:
     def _console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self.faults.append(f"{message.type}: {message.text}")
+
+    def _failed(self, request: Any) -> None:
+        # What is asked for ahead of time is dropped where nothing uses it, and scripts where there may be none.
+        if request.failure not in ("net::ERR_ABORTED", "csp") or request.resource_type == "document":
+            self.faults.append(f"failed: {request.url}: {request.failure}")
 
     def _response(self, response: Any) -> None:
         if response.status >= 400:

@@ -13,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from browsing import Build
 
-EXTERNAL = re.compile(r"https://[\w.-]+\.[a-z]{2,}(?:/[^\s<>\"]*)?")
+EXTERNAL = re.compile(r"https?://[\w.-]+\.[a-z]{2,}(?:/[^\s<>\"]*)?")
+NO_COMMAND = {"goal"}  # formulas that no command prints; their menu has the permalink alone
 ADDRESSES = {"href", "src", "srcset", "poster", "action", "data"}
 
 
@@ -62,18 +63,18 @@ def faults_of(files: Mapping[str, bytes], others: Mapping[str, bytes] | None = N
 def test_faults_are_found() -> None:
     page = (
         '<h1 id="top">A</h1><a href="#top">1</a><a href="#gone">2</a><a href="b/c.html">3</a><img src="/x.png">'
-        '<a href="b/d.html?x#y">4</a><a href="https://a.org/b">5</a><a href="http://a.org">6</a><a href="//a.org">7</a>'
+        '<a href="b/d.html?x#y">4</a><a href="https://a.org/b">5</a><a href="http://a b">6</a><a href="//a.org">7</a>'
         '<a href="javascript:x">8</a><a href="../code/a.py">9</a>'
     )
     files = {"a.html": page.encode(), "b/d.html": b'<p id="y"><a href="../a.html#top">1</a><a href="a.html">2</a>'}
-    found = [fault.split(": ")[1] for fault in faults_of(files, {"code/a.py": b""})]
+    found = [fault.split(": ", 1)[1] for fault in faults_of(files, {"code/a.py": b""})]
     assert found == [
         "there is no place #gone",
         "there is no file b/c.html",
         "there is no file /x.png",
-        "http",
+        "http://a b is no address",
         "//a.org leads to an unusual place",
-        "javascript",
+        "javascript:x leads to an unusual place",
         "there is no file a.html",
     ]
 
@@ -104,19 +105,20 @@ def test_styles_and_scripts_name_no_other_place(site: dict[str, bytes]) -> None:
             for link in re.findall(r"url\(\s*['\"]?([^'\")]+)", content.decode()):
                 target = normpath(PurePosixPath(name).parent / urlsplit(link).path)
                 assert link.startswith("data:") or target in site, f"{name}: {link}"
-            assert not re.search(r"@import", content.decode()), name
+            assert "@import url" not in content.decode(), name
 
 
 @pytest.mark.slow
 def test_every_menu_has_its_texts(site: dict[str, bytes]) -> None:
-    """Of each formula with a menu the script of its entry brings LaTeX; nothing is brought for a formula not shown."""
+    """Of each formula with a menu the script of its entry brings LaTeX, and nothing else."""
     seen = 0
     for name, content in site.items():
         formulas = Page(content.decode()).formulas if name.startswith("equations/") else []
         for entry in dict.fromkeys(entry for entry, _ in formulas):
             script = site[f"copies/{entry}.js"].decode()
             brought = json.loads(script[script.index(",") + 1 : script.rindex(")")])["formulas"]
-            assert set(brought) == {anchor for of, anchor in formulas if of == entry}, name
+            anchors = {anchor for of, anchor in formulas if of == entry}
+            assert set(brought) <= anchors and anchors - set(brought) <= NO_COMMAND, name
             assert all("latex" in formats for formats in brought.values()), name
             seen += len(brought)
     assert seen > 500
@@ -125,6 +127,6 @@ def test_every_menu_has_its_texts(site: dict[str, bytes]) -> None:
 @pytest.mark.slow
 def test_nothing_is_left_to_be_filled_in(site: dict[str, bytes]) -> None:
     for name, content in site.items():
-        if name.endswith(".html"):
+        if name.endswith(".html") and not name.startswith("reference/"):  # which is about code
             text = re.sub(r"<(script|style|pre|code)\b.*?</\1>", "", content.decode(), flags=re.S)
             assert not re.search(r"\{[{%#] |<< |<% |\bNone\b(?! of)|\bundefined\b|\{math\}", text), name
