@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import io
 import re
+import shutil
+import tomllib
 from contextlib import redirect_stderr
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
@@ -17,11 +19,13 @@ import yaml
 import kb
 from generators.evidence import gather
 from generators.site.commands import program
+from generators.site.pages import pages
 from generators.site.specification import specification, with_code
 from generators.sources import documents
 from generators.views import views
 from kb.cli import main
 from kb.cli.arguments import COMMANDS
+from kb.errors import EqkbError
 from kb.records import shipped_path
 
 pytest.importorskip("sphinx")
@@ -201,6 +205,17 @@ def test_the_guide_for_contributors_is_the_one_of_the_project(built: dict[str, b
     headings = re.findall(r"^## (.*)", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M)
     text = shown(built["contribute.html"])
     assert "How to add an equation" in headings and all(heading in text for heading in headings)
+
+
+def test_what_pages_include_is_installed_with_them(tmp_path: Path) -> None:
+    with (ROOT / "pyproject.toml").open("rb") as stream:
+        forced = tomllib.load(stream)["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert forced["CONTRIBUTING.md"] == f"{forced['site']}/CONTRIBUTING.md"
+    folder = shutil.copytree(ROOT / "site/pages", tmp_path / "generators/site_sources/pages")
+    with pytest.raises(EqkbError, match=r"there is no .*site_sources.CONTRIBUTING\.md"):
+        pages(folder, (), ())
+    (folder.parent / "CONTRIBUTING.md").write_text("# Help\n", encoding="utf-8")
+    assert pages(folder, (), ())["contribute.md"] == "# Help\n"
 
 
 def test_the_tutorial_is_among_the_documents_that_are_run() -> None:
