@@ -98,8 +98,12 @@ class EntryKeys:
 
         if entry_id not in self._own:
             # What is only said about an entry changes nothing that is found out about it.
-            entry = replace(self._entry(entry_id), origin="", variants=(), sources=(), notes=(), references=())
-            said = repr(replace(entry, plot=None))
+            entry = self._entry(entry_id)
+            symbols = tuple(replace(symbol, about="") for symbol in entry.symbols)
+            claims = tuple(replace(claim, about="") for claim in entry.claims)
+            bare = replace(entry, name="", topic="", about="", origin="", symbols=symbols, claims=claims, plot=None)
+            bare = replace(bare, aliases=(), tags=(), related=(), variants=(), sources=(), notes=(), references=())
+            said = repr(bare)
             self._own[entry_id] = hashlib.sha256(said.encode()).hexdigest()
         return self._own[entry_id]
 

@@ -6,6 +6,7 @@ nor NumPy nor mpmath is needed.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -45,11 +46,20 @@ class Validation:
 
     def faults(self, entry_id: str) -> list[Fault]:
         """All faults of the formulas of one entry, each with its field and the character where it begins."""
-        key = self._keys.of(entry_id)
-        found = [] if key in self._before else semantic_faults(self.programs, entry_id, self.thorough)
+        key = self._key(entry_id)
+        found = [] if key in self._before else self._found(entry_id)
         if not found:
             self._now[key] = None
-        return [*found, *variant_faults(self.programs, entry_id), *plot_faults(self.programs, entry_id)]
+        return [*found, *variant_faults(self.programs, entry_id)]
+
+    def _key(self, entry_id: str) -> str:
+        """A digest of the entry with its plots and of all that its formulas can mean."""
+        plot = self.programs.entries[entry_id].plot
+        return hashlib.sha256(f"{self._keys.of(entry_id)} {plot!r}".encode()).hexdigest()
+
+    def _found(self, entry_id: str) -> list[Fault]:
+        found = semantic_faults(self.programs, entry_id, self.thorough)
+        return [*found, *plot_faults(self.programs, entry_id)]
 
     def finish(self) -> None:
         """Keep what has no faults, for the next time."""

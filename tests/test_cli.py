@@ -20,7 +20,7 @@ from typing import IO, Any
 import pytest
 
 import kb.cli
-from kb.cli.arguments import _JSON, COMMANDS, _parser
+from kb.cli.arguments import _JSON, COMMANDS, command_parser
 
 ROOT = Path(__file__).resolve().parent.parent
 MINE = """\
@@ -336,7 +336,7 @@ def test_version_and_help_succeed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_command_and_every_option_has_help() -> None:
-    (commands,) = [a for a in _parser()._actions if hasattr(a, "choices") and isinstance(a.choices, dict)]
+    (commands,) = [a for a in command_parser()._actions if hasattr(a, "choices") and isinstance(a.choices, dict)]
     assert commands.choices is not None
     assert tuple(commands.choices) == COMMANDS
     for parser in commands.choices.values():

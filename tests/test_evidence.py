@@ -251,6 +251,11 @@ def test_evidence_is_kept_until_something_changes(catalogue: Catalogue) -> None:
     assert key_of(equation.entry, unrelated) == found.key
     drawn = dataclasses.replace(equation.entry, plot=(), notes=("Another note.",))
     assert key_of(drawn, {**entries, drawn.id: drawn}) == found.key
+    symbols = tuple(dataclasses.replace(symbol, about="new words") for symbol in equation.entry.symbols)
+    told = dataclasses.replace(
+        equation.entry, name="New", about="New words.", topic="new", tags=("new",), symbols=symbols
+    )
+    assert key_of(told, {**entries, told.id: told}) == found.key
 
 
 @pytest.mark.usefixtures("own_cache")

@@ -147,7 +147,7 @@ def test_each_command_is_documented(built: dict[str, bytes], command: str, capsy
 
 
 def test_options_codes_and_arguments_are_read_off_the_parser() -> None:
-    found = program("kb.cli.arguments:_parser")
+    found = program("kb.cli.arguments:command_parser")
     assert [command.name for command in found.commands] == list(COMMANDS)
     assert [code for code, _ in found.exit_codes] == ["0", "1", "2", "3", "130"]
     assert found.exit_codes[2][1] == "wrong usage, malformed catalogue or not differentiable"

@@ -64,7 +64,7 @@ class _Parser(argparse.ArgumentParser):
 def parse_arguments(given: list[str]) -> argparse.Namespace | int:
     """The options, with the command to run under ``run``; an exit code where nothing is left to do."""
     words = _joined(given)
-    parser = _parser(_named_command(words))
+    parser = command_parser(_named_command(words))
     try:
         options = parser.parse_args(words)
     except _Refused:
@@ -151,7 +151,7 @@ class _Ignored:
         """Nothing."""
 
 
-def _parser(wanted: str | None = None) -> argparse.ArgumentParser:
+def command_parser(wanted: str | None = None) -> argparse.ArgumentParser:
     """The parser of all commands, or of one; of all if there is none of that name."""
     wanted = wanted if wanted in COMMANDS else None
     parser = _Parser(

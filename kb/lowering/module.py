@@ -549,14 +549,14 @@ def _runtime() -> dict[str, tuple[str, frozenset[str]]]:
     """The source of each helper, without annotations, and the helpers that it uses."""
     from kb.lowering import runtime
 
-    module = ast.parse(inspect.getsource(runtime))
+    text = inspect.getsource(runtime)
+    lines, module = text.splitlines(), ast.parse(text)
     names = {n.name for n in module.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
     found: dict[str, tuple[str, frozenset[str]]] = {}
-    text = inspect.getsource(runtime)
     for node in module.body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & names - {node.name}
-            source = ast.get_source_segment(text, node) or ""
+            source = "\n".join(lines[node.lineno - 1 : node.end_lineno])
             found[node.name] = (
                 re.sub(r": Any = (?=[^\n]*\)(?: -> Any)?:$)", "=", source, flags=re.MULTILINE)
                 .replace(": Any", "")
