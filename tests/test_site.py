@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from generators.evidence import gather
-from generators.site import site, why_not
+from generators.rendering import Ready
+from generators.site import pages, site, why_not
 from generators.site.pages import escape
 from generators.site.typeset import Formula, typeset
 from generators.sources import documents
@@ -119,6 +120,12 @@ def test_a_later_build_gives_what_a_first_one_gives(tmp_path: Path, capsys: pyte
 def test_tex_that_is_none_is_an_error() -> None:
     with pytest.raises(EqkbError, match=r"'\\\\foo' cannot be typeset: Undefined control sequence \\foo"):
         typeset([Formula("x", True), Formula(r"\foo", True)])
+
+
+def test_a_formula_that_cannot_be_typeset_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(pages._FILTERS, "display", lambda *_: Ready("$$\n\\foo\n$$"))
+    with pytest.raises(EqkbError, match="cannot be typeset: Undefined control sequence"):
+        build_site(tmp_path, ENTRIES)
 
 
 def test_processes_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:

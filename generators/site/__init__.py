@@ -37,14 +37,13 @@ def site(
     Raises EqkbError where a formula cannot be typeset, or the site's own sources are not there.
     """
     from generators.site import copies, search_index
-    from generators.site.map import map_page
     from generators.site.pages import listing, pages
     from generators.site.sphinx import run_sphinx
 
     folder = sources()
     if folder is None:
         raise EqkbError(f"the site cannot be built: {why_not()}")
-    made = pages(folder / "pages", entries, documents) | {"map.md": map_page(entries)}
+    made = pages(folder / "pages", entries, documents)
     settings = {"listing": listing(by_topic(entries))}
     files = run_sphinx(folder, made, settings, str(place.resolve()), jobs)
     files[search_index.NAME] = search_index.search_index(entries).encode()

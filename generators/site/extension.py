@@ -175,6 +175,7 @@ def _lightened(app: Sphinx, page: str, body: str) -> str:
         return body
     parts = _STEPS.findall(body)
     script = Path(app.outdir) / f"{page}{STEPS}"
+    script.parent.mkdir(parents=True, exist_ok=True)
     script.write_text(f"eqkb.steps({script_value(parts)});\n", encoding="utf-8")
     source = escape(script.name)
     numbers = count()

@@ -18,6 +18,7 @@ from generators.parts import Formula
 from generators.rendering import Filters, Ready, render
 from generators.site import start
 from generators.site.commands import program
+from generators.site.map import FieldMap
 from generators.site.specification import specification, with_code
 from generators.sources import DocumentView
 from generators.views import TITLE, EntryView, Topic, by_topic
@@ -45,7 +46,9 @@ class Counts:
 
 def pages(folder: Path, entries: Sequence[EntryView], documents: Sequence[DocumentView]) -> dict[str, str]:
     """All pages by their path under Sphinx's source folder, from the templates in ``folder``."""
-    made = {f"{FOLDER}/{page_name(view.id)}": entry_page(folder, view) for view in entries}
+    field = FieldMap(entries)
+    made = {f"{FOLDER}/{page_name(v.id)}": entry_page(folder, v, field.neighbourhood(v.id)) for v in entries}
+    made["map.md"] = field.page()
     if documents:
         made[f"{FOLDER}/sources.md"] = markdown.sources(documents)
     values = {
@@ -82,9 +85,9 @@ def _by_hand(folder: Path) -> Iterator[str]:
             yield name
 
 
-def entry_page(folder: Path, view: EntryView) -> str:
-    """The page of one entry."""
-    return _page(folder, _ENTRY, {"view": view})
+def entry_page(folder: Path, view: EntryView, near: str = "") -> str:
+    """The page of one entry; ``near`` is a picture of what it uses and what uses it."""
+    return _page(folder, _ENTRY, {"view": view, "near": near})
 
 
 def counts(entries: Sequence[EntryView]) -> Counts:

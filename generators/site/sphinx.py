@@ -18,6 +18,7 @@ from typing import IO, Any
 from generators.files import write_file
 from generators.site.extension import STEPS
 from kb.cache import cache_path
+from kb.errors import EqkbError
 
 _PACKAGES = ("sphinx", "docutils", "myst-parser", "pydata-sphinx-theme", "sphinx-mathjax-offline", "mini-racer")
 _MOST_FOLDERS = 4  # that are kept
@@ -33,13 +34,29 @@ def run_sphinx(
     with _workplace(_key(configuration, place)) as folder:
         source, html = folder / "source", folder / "html"
         _write_changed(source, pages)
-        documents = _build(configuration, source, folder, settings, jobs)
+        try:
+            documents = _build(configuration, source, folder, settings, jobs)
+        except BaseException:
+            shutil.rmtree(folder / "doctrees", ignore_errors=True)  # what was done half is done anew
+            raise
         _drop_left_over(html, documents)
         return dict(_files(html))
 
 
 def _build(configuration: Path, source: Path, folder: Path, settings: Mapping[str, Any], jobs: int) -> set[str]:
-    """Run Sphinx; returns the names of all documents."""
+    """Run Sphinx; returns the names of all documents. Raises EqkbError for what it refuses."""
+    from sphinx.errors import ExtensionError, SphinxError
+
+    try:
+        return _run(configuration, source, folder, settings, jobs)
+    except ExtensionError as error:
+        cause = error.orig_exc
+        raise cause if isinstance(cause, EqkbError) else EqkbError(f"the site cannot be built: {error}") from error
+    except SphinxError as error:
+        raise EqkbError(f"the site cannot be built: {error}") from error
+
+
+def _run(configuration: Path, source: Path, folder: Path, settings: Mapping[str, Any], jobs: int) -> set[str]:
     said = io.StringIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Sphinx's extensions use of Sphinx is between them

@@ -62,7 +62,13 @@ _SHORTER = (
     (re.compile(r' (?:data-[\w-]+|xmlns(?::\w+)?|role|focusable)="[^"]*"'), ""),
     (_USE, r'<use href="#g-\1"\2/>'),
 )
-_MATHML = ((re.compile(r">\s+<"), "><"), (re.compile(r' (?:data-[\w-]+|xmlns)="[^"]*"'), ""))
+# Nobody hears a thin space, or a row of one.
+_MATHML = (
+    (re.compile(r">\s+<"), "><"),
+    (re.compile(r' (?:data-[\w-]+|xmlns)="[^"]*"'), ""),
+    (re.compile(r'<mstyle scriptlevel="0"><mspace width="[\d.]+em"></mspace></mstyle>'), ""),
+    (re.compile(r"<mrow>(<m[ino]>[^<]*</m[ino]>)</mrow>"), r"\1"),
+)
 
 
 class Formula(NamedTuple):
