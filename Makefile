@@ -39,7 +39,7 @@ oracles: $(ORACLES)/.stamp  ## make the oracle values anew with PyTorch, JAX, Sc
 slow: $(VENV)/.stamp-readers $(VENV)/.stamp-browser tex browser
 	$(VENV)/bin/python -m pytest $(PARALLEL) -m slow
 
-bench: $(VENV)/.stamp-dev  ## speed and peak memory, as ratios
+bench: $(VENV)/.stamp-browser browser  ## speed and peak memory, as ratios, and the website
 	$(VENV)/bin/python benchmarks/run.py
 
 golden: $(VENV)/.stamp-dev  ## write anew what every formula looks like; read the diff before committing it

@@ -1,7 +1,8 @@
 """Measure eqkb against its targets: ``python benchmarks/run.py`` prints tables and always exits with 0.
 
 Generated NumPy against the hand-written baselines (time: the smallest of interleaved repetitions; memory: the
-traced peak of a run of its own), all declared derivatives from cold, and how long the command takes to start.
+traced peak of a run of its own), all declared derivatives from cold, how long the command takes to start, and the
+website.
 A ratio is generated/baseline: 1.00 is as good as the hand-written code. Rows marked "blocked" compare with a
 baseline that works through blocks of rows; they have no target.
 """
@@ -343,16 +344,24 @@ def measure_generated(repetitions: int) -> None:
             print(f"{kernel.entry[:25]:26}{kernel.label:24}FAILED: {type(error).__name__}: {error}")
 
 
+def measure_website() -> None:
+    """Its build, its pages and its search."""
+    from website import measure_site
+
+    measure_site()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure eqkb against its targets.")
     parser.add_argument("--repetitions", type=int, default=15)
-    parser.add_argument("--only", choices=("kernels", "baselines", "derivatives", "growth", "commands"))
+    parser.add_argument("--only", choices=("kernels", "baselines", "derivatives", "growth", "commands", "site"))
     chosen = parser.parse_args()
     sections: dict[str, Callable[[], None]] = {
         "kernels": lambda: measure_generated(chosen.repetitions),
         "derivatives": measure_derivatives,
         "growth": measure_growth,
         "commands": lambda: measure_commands(chosen.repetitions),
+        "site": measure_website,
     }
     if chosen.only == "baselines":
         measure_baselines(chosen.repetitions)

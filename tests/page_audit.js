@@ -1,5 +1,5 @@
 /* Run within a page of the site: what its structure lacks, as a list of sentences, and its formulas counted. */
-() => {
+async () => {
   "use strict";
   const faults = [];
   const require = (holds, sentence) => holds || faults.push(sentence);
@@ -7,8 +7,10 @@
   const shown = (element) => element.outerHTML.slice(0, 120);
   const isHidden = (element) => element.closest("[aria-hidden=true], [hidden], template") !== null;
 
-  // What is folded away counts too.
+  // What is folded away counts too, and what is loaded when it is unfolded.
+  const loaded = new Promise((done) => document.addEventListener("eqkb-formulas", done, { once: true }));
   for (const details of all("details")) details.open = true;
+  if (document.querySelector("[data-steps]")) await loaded;
 
   function nameOf(element) {
     const labels = (element.getAttribute("aria-labelledby") || "").split(/\s+/).filter(Boolean);

@@ -35,6 +35,7 @@ def _place(node: dict[str, Any]) -> str:
 
 def unfold(page: Any) -> None:
     page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+    page.wait_for_function("!document.querySelector('[data-steps]')")  # that is loaded now
 
 
 def by_hand(build: Build) -> list[str]:
