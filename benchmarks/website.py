@@ -62,7 +62,8 @@ class Project:
         for name in ("kb", "generators", "site"):
             shutil.copytree(ROOT / name, self.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         self.catalogue = self.folder / "equations.yaml"
-        shutil.copy(ROOT / "equations.yaml", self.catalogue)
+        for name in ("equations.yaml", "CONTRIBUTING.md"):
+            shutil.copy(ROOT / name, self.folder / name)
         kept = Path(cache_path("evidence") or os.devnull)
         if kept.is_dir():
             shutil.copytree(kept, self.cache / "eqkb" / "evidence", ignore=shutil.ignore_patterns("*.*.*"))
