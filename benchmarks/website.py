@@ -135,7 +135,7 @@ def measure_builds(project: Project) -> None:
     report("the same again, nothing changed", project.build(), CHANGED_SECONDS)
     entry = single()
     at = rf"(^{entry.id}:\n(?:  [^\n]*\n)*?  "
-    with project.changed(at + r"about: )", r"\1Changed. "):
+    with project.changed(at + r"about: [\"']?)", r"\1Changed. "):
         report(f"after a change of a text of {entry.id}", project.build(), CHANGED_SECONDS)
     project.build()
     output, _, formula = entry.define[0].partition(" = ")
@@ -196,16 +196,18 @@ def _shown(browser: Any, page: Path) -> float:
 def measure_site() -> None:
     """Print all of it; what cannot be measured is a line too."""
     with tempfile.TemporaryDirectory(prefix="eqkb-bench-") as folder:
-        try:
-            project = Project(Path(folder))
-            measure_builds(project)
-            pages = entry_pages(project.out / "site")
-            measure_sizes(pages)
-            measure_showing(pages)
-        except ImportError as missing:
-            print(f"not measured: {missing.name} is not installed")
-        except Exception as error:  # a failure is a line of the table, not the end of the benchmark
-            print(f"FAILED: {type(error).__name__}: {error}")
+        project = Project(Path(folder))
+        for measure in (
+            lambda: measure_builds(project),
+            lambda: measure_sizes(entry_pages(project.out / "site")),
+            lambda: measure_showing(entry_pages(project.out / "site")),
+        ):
+            try:
+                measure()
+            except ImportError as missing:
+                print(f"not measured: {missing.name} is not installed")
+            except Exception as error:  # a failure is a line of the table, not the end of the benchmark
+                print(f"FAILED: {type(error).__name__}: {error}")
     site_search.measure_search()
 
 
