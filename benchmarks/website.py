@@ -186,7 +186,7 @@ def _shown(browser: Any, page: Path) -> float:
         tab = context.new_page()
         tab.goto(page.as_uri())
         spent: float = tab.evaluate(FRAMES)
-        if not tab.locator("#definition .tex svg").bounding_box():
+        if not tab.locator("#definition .tex > svg").bounding_box():
             raise RuntimeError(f"{page.stem} shows no formula")
         return spent / 1000
     finally:

@@ -254,7 +254,7 @@ def test_a_chosen_theme_stays(guest: Visit) -> None:
 def test_a_derivation_opens_by_keyboard(guest: Visit) -> None:
     page = guest.open("equations/softmax.html")
     details = page.locator("details.derivation").first
-    formula = details.locator(".tex svg").first
+    formula = details.locator(".tex > svg").first
     expect(formula).to_be_hidden()
     details.locator("summary").press("Enter")
     expect(formula).to_be_visible()
@@ -274,7 +274,7 @@ def test_the_first_tab_skips_to_the_content(guest: Visit) -> None:
 def test_pages_can_be_read_without_scripts(chromium: Any, home: str) -> None:
     with visit(chromium, home, java_script_enabled=False) as guest:
         page = guest.open("equations/softmax.html")
-        expect(page.locator("#definition .tex svg")).to_be_visible()
+        expect(page.locator("#definition .tex > svg")).to_be_visible()
         expect(page.locator(".copy-open").first).to_be_hidden()
         page = guest.open("search.html")
         page.get_by_role("main").get_by_role("link", name="All equations by topic").click()
