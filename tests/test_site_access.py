@@ -19,7 +19,7 @@ ENTRIES = [f"equations/{name}.html" for name in KINDS]
 
 
 def violations(page: Any, *without: str) -> list[str]:
-    """What axe finds in the page as it is shown, a line for each fault with the first places; ``without`` some rules."""
+    """What axe finds in the page as shown, a line for each fault and its first places, ``without`` some rules."""
     module = pytest.importorskip("axe_playwright_python.base", reason="axe is not installed")
     page.evaluate(module.AXE_SCRIPT)
     found = page.evaluate(
