@@ -131,7 +131,7 @@ def _block(writer: HTML5Translator, node: nodes.math_block) -> None:
 def _markup(writer: HTML5Translator, node: nodes.Node) -> str:
     """The picture, which screen readers pass over, and what they read instead."""
     made = _made(writer.builder.env).formulas[_formula(node)]
-    svg = made.svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+    svg = made.svg.replace("<svg ", '<svg aria-hidden="true" ', 1)
     return f'{svg}<span class="tex-spoken">{made.mathml}</span>'
 
 
@@ -163,7 +163,7 @@ def _outlines(body: str, outlines: Mapping[str, str]) -> str:
     if not used:
         return ""
     paths = "".join(f'<path id="g-{name}" d="{outlines[name]}"/>' for name in used)
-    return f'<svg class="outlines" aria-hidden="true" focusable="false"><defs>{paths}</defs></svg>\n'
+    return f'<svg class="outlines" aria-hidden="true"><defs>{paths}</defs></svg>\n'
 
 
 def _lightened(app: Sphinx, page: str, body: str) -> str:
