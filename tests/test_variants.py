@@ -99,7 +99,7 @@ def test_what_stands_for_functions_is_said(shipped: Catalogue) -> None:
 
 def test_related_entries_that_are_variants_are_shown_once(tmp_path: Path) -> None:
     content = {**SMALL, "average": SMALL["average"] | {"related": ["total", "odds"]}}
-    view = views(catalogue_of(tmp_path, content), ["average"])[0]
+    view = views(catalogue_of(tmp_path, content), ["average", "odds"])[0]
     assert [link.id for link in view.related] == ["odds"]
     assert "- Related: [A name](odds.md)\n" in markdown.page(view)
 
@@ -213,7 +213,7 @@ def test_domains_without_a_common_point_have_no_numbers(tmp_path: Path) -> None:
     catalogue = catalogue_of(tmp_path, content)
     with pytest.raises(NoSample, match="'up' and 'down'"):
         catalogue.compare("up", "down")
-    page = markdown.page(views(catalogue, ["up"])[0])
+    page = markdown.page(views(catalogue, ["up", "down"])[0])
     assert "- [A name](down.md): lies below\n\n## Evidence" in page
 
 
@@ -296,3 +296,9 @@ def test_the_export_holds_the_numbers(shipped: Catalogue) -> None:
     assert set(row["comparison"]) == {"shared", "sides"}
     assert [side["id"] for side in row["comparison"]["sides"]] == [one, other]
     assert all(set(side) == {"id", "arguments", "outputs"} for side in row["comparison"]["sides"])
+
+
+def test_what_has_no_page_is_no_link(tmp_path: Path) -> None:
+    content = {**SMALL, "average": SMALL["average"] | {"related": ["odds"]}}
+    page = markdown.page(views(catalogue_of(tmp_path, content), ["average"])[0])
+    assert "- Related: A name\n" in page and "odds.md" not in page
