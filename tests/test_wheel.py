@@ -83,7 +83,10 @@ def test_the_wheel_holds_the_catalogue_the_templates_and_nothing_of_the_tests(wh
     wanted = {p.relative_to(ROOT).as_posix() for p in sources if "__pycache__" not in p.parts}
     assert any(name.endswith(".j2") for name in wanted)
     packaged = {name for name in names if not name.split("/")[0].endswith(".dist-info")}
-    assert packaged == wanted | {"kb/equations.yaml"}
+    site = {p.relative_to(ROOT / "site").as_posix() for p in (ROOT / "site").rglob("*") if p.is_file()}
+    assert "conf.py" in site
+    carried = {f"generators/site_sources/{name}" for name in [*site, "CONTRIBUTING.md"] if "__pycache__" not in name}
+    assert packaged == wanted | carried | {"kb/equations.yaml"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
