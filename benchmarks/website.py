@@ -1,7 +1,7 @@
 """Measure the website: ``python benchmarks/website.py`` prints how long it takes to build and to show, and its size.
 
-It is built by the command from a copy of the project, with a cache of its own: once with nothing kept but evidence,
-then again after a change of one entry. A page is measured in Chromium with nothing in its cache, from the start of the
+It is built by the command from a copy of the project, with a cache of its own: with nothing kept but evidence, with
+derivations that were checked before, after ``make clean``, and then again after a change of one entry. A page is measured in Chromium with nothing in its cache, from the start of the
 navigation to the second frame after everything is loaded.
 """
 
@@ -85,14 +85,12 @@ class Project:
     def build(self) -> tuple[float, str]:
         return self.python("-m", "kb", "build", "-o", str(self.out))
 
-    def forget(self) -> None:
-        """Leave only evidence in the cache, and nothing of an earlier build."""
+    def clean(self, *kept: str) -> None:
+        """Leave nothing of an earlier build, and in the cache only what is to be ``kept``."""
         shutil.rmtree(self.out, ignore_errors=True)
         for path in (self.cache / "eqkb").iterdir():
-            if path.name != "evidence":
+            if path.name not in kept:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for path in (self.cache / "eqkb" / "evidence").glob("*.*.*"):
-            path.unlink()  # what is kept beside the evidence
 
     @contextmanager
     def changed(self, pattern: str, instead: str) -> Iterator[None]:
@@ -130,8 +128,12 @@ def report(what: str, spent: tuple[float, str], target: float) -> None:
 
 def measure_builds(project: Project) -> None:
     """From clean, after a change of a text, after a change of a formula; each builds everything, not only the site."""
-    project.forget()
+    project.clean("evidence")
+    report("all files from clean, derivations checked anew", project.build(), CLEAN_SECONDS)
+    project.clean("evidence")
     report("all files from clean, evidence kept", project.build(), CLEAN_SECONDS)
+    project.clean("evidence", "shown")
+    report("all files after make clean", project.build(), CLEAN_SECONDS)
     report("the same again, nothing changed", project.build(), CHANGED_SECONDS)
     entry = single()
     at = rf"(^{entry.id}:\n(?:  [^\n]*\n)*?  "

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
+
+from kb.cache import cache_path
 
 _FOLDER = Path(__file__).parent / "templates"
 _MANY = 20_000  # texts; most occur on many pages
@@ -43,6 +47,7 @@ def _environment(
 
     environment = Environment(
         loader=FileSystemLoader([*([beside] if beside else []), _FOLDER], encoding="utf-8"),
+        bytecode_cache=_compiled(),
         autoescape=False,  # escaping is for HTML only; `finalize` does it for every format
         finalize=finalize,
         undefined=StrictUndefined,
@@ -58,3 +63,19 @@ def _environment(
     )
     environment.filters |= {"ready": Ready, **dict(filters)}
     return environment
+
+
+def _compiled() -> BytecodeCache | None:
+    """Where templates are kept as code, by their text; None where nothing can be kept."""
+    folder = cache_path("templates")
+    with suppress(OSError):
+        if folder is not None:
+            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+            return _Compiled(folder)
+    return None
+
+
+class _Compiled(FileSystemBytecodeCache):
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError):
+            super().dump_bytecode(bucket)

@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from generators.plots.inference import inferred
 from generators.site.scripts import script_value
 from generators.views import EntryView, topic_title
 from kb.evidence import VERDICTS
@@ -43,7 +42,7 @@ def search_index(entries: Sequence[EntryView], features: Mapping[str, Sequence[s
 def features_of(entries: Sequence[EntryView]) -> dict[str, list[str]]:
     """What can be told of entries before any page is made."""
     has: dict[str, Callable[[EntryView], bool]] = {
-        "plot": lambda view: bool(inferred(view.equation) if view.entry.plot is None else view.entry.plot),
+        "plot": lambda view: bool(view.plots),
         "derivative": lambda view: bool(view.entry.differentiate),
         "variant": lambda view: bool(view.entry.variants),
         "corrected source": lambda view: any(source.finding not in _ACCEPTED for source in view.entry.sources),

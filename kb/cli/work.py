@@ -143,8 +143,11 @@ def build_command(options: argparse.Namespace) -> int:
     """``eqkb build``."""
     catalogue = catalogue_of(options)
     require_valid(catalogue)
+    import gc
+
     from generators.build import build
 
+    gc.set_threshold(100_000, 20, 100)  # what a build makes it keeps to the end
     build(catalogue, Path(options.output), jobs=processes())
     return 0
 

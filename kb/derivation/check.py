@@ -25,10 +25,10 @@ from kb.model import Entry
 from kb.programs import Programs
 from kb.vocabulary import MATRIX_FUNCTIONS
 
-MOST_POINTS, FEWEST_POINTS = 12, 2
+MOST_POINTS, FEWEST_POINTS = 4, 2
 COLUMNS, PLACES = 2, 4
 # Thousands of operations for one run of all points together; dear entries get the fewest points.
-BUDGET = 4.0
+BUDGET = 1.0
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kb.evidence.verdict import VERDICTS, Verdict, overall
@@ -130,8 +130,12 @@ class Evidence:
             "seed": self.seed,
             "versions": dict(self.versions),
             "key": self.key,
-            "checks": [{**asdict(c), "sizes": [dict(s) for s in c.sizes]} for c in self.checks],
+            "checks": [{**_fields(c), "sizes": [dict(s) for s in c.sizes]} for c in self.checks],
         }
+
+
+def _fields(check: Check) -> dict[str, Any]:
+    return {name: getattr(check, name) for name in Check.__slots__}
 
 
 def counterexample_parts(found: Mapping[str, Any]) -> tuple[list[str], str]:

@@ -36,14 +36,14 @@ _TEX |= {
     )
 }  # fmt: skip
 _TEX["\u00b5"] = r"$\mu$"
-_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
-_MARKDOWN = {"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {c: "\\" + c for c in "\\`*_{}[]#|~$^"}
+_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
+_MARKDOWN = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {c: "\\" + c for c in "\\`*_{}[]#|~$^"})
 
 
 def one_line(s: str) -> str:
     """The text on one line: white space as single blanks, what cannot be shown as U+FFFD."""
-    shown = "".join(" " if c.isspace() else c if _is_text(c) else "\ufffd" for c in s)
-    return " ".join(shown.split(" ")) if "  " not in shown else re.sub(r" +", " ", shown)
+    shown = s if s.isprintable() else "".join(" " if c.isspace() else c if _is_text(c) else "\ufffd" for c in s)
+    return shown if "  " not in shown else re.sub(r" +", " ", shown)
 
 
 def _is_text(c: str) -> bool:
@@ -84,12 +84,13 @@ def _tex_character(c: str) -> str:
 
 def escape_html(s: str) -> str:
     """Text for HTML, between tags and in quoted attributes. Line ends and tabs stay."""
-    return "".join(_HTML.get(c, c if c in "\n\t" or _is_text(c) else "\ufffd") for c in s)
+    shown = s if s.isprintable() else "".join(c if c in "\n\t" or _is_text(c) else "\ufffd" for c in s)
+    return shown.translate(_HTML)
 
 
 def escape_markdown(s: str) -> str:
     """Text for one line of Markdown (GitHub's too): no markup, no HTML, no template, no block."""
-    text = "".join(_MARKDOWN.get(c, c) for c in one_line(s).strip())
+    text = one_line(s).strip().translate(_MARKDOWN)
     text = re.sub(r"^([-+=])", r"\\\1", text)
     return re.sub(r"^(\d{1,9})([.)])", r"\1\\\2", text)
 
