@@ -1,8 +1,9 @@
 """Measure the website: ``python benchmarks/website.py`` prints how long it takes to build and to show, and its size.
 
 It is built by the command from a copy of the project, with a cache of its own: with nothing kept but evidence, with
-derivations that were checked before, after ``make clean``, and then again after a change of one entry. A page is measured in Chromium with nothing in its cache, from the start of the
-navigation to the second frame after everything is loaded.
+derivations that were checked before, after ``make clean``, and then again after a change of one entry. A page is
+measured in Chromium with nothing in its cache, from the start of the navigation to the second frame after everything
+is loaded.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ def measure_builds(project: Project) -> None:
     report("the same again, nothing changed", project.build(), CHANGED_SECONDS)
     entry = single()
     at = rf"(^{entry.id}:\n(?:  [^\n]*\n)*?  "
-    with project.changed(at + r"about: [\"']?)", r"\1Changed. "):
+    with project.changed(at + r"about: (?:>-\n +|[\"']?))", r"\1Changed. "):
         report(f"after a change of a text of {entry.id}", project.build(), CHANGED_SECONDS)
     project.build()
     output, _, formula = entry.define[0].partition(" = ")

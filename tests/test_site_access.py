@@ -36,8 +36,11 @@ def _place(node: dict[str, Any]) -> str:
 
 
 def unfold(page: Any) -> None:
+    """Open what is folded, and lay out what is not in view, as somebody who reads to the end would."""
+    page.add_style_tag(content=".bd-article section { content-visibility: visible !important; }")
     page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
     page.wait_for_function("!document.querySelector('[data-steps]')")  # that is loaded now
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def by_hand(build: Build) -> list[str]:

@@ -152,18 +152,20 @@ def _complete(app: Sphinx, page: str, _: str, context: dict[str, Any], __: nodes
     """The outlines that a page uses, and where it stands among the topics."""
     body = context.get("body", "")
     if body:
-        outlines = _outlines(body, _made(app.env).outlines)
+        outlines, body = _outlines(body, _made(app.env).outlines)
         context["body"] = outlines + _lightened(app, page, body)
     context["topics"] = list(_topics(app.config.listing))
     context["entry_topic"] = app.env.metadata.get(page, {}).get("topic", "")
 
 
-def _outlines(body: str, outlines: Mapping[str, str]) -> str:
-    used = [name for name in dict.fromkeys(_USED.findall(body)) if name in outlines]
-    if not used:
-        return ""
-    paths = "".join(f'<path id="g-{name}" d="{outlines[name]}"/>' for name in used)
-    return f'<svg class="outlines" aria-hidden="true"><defs>{paths}</defs></svg>\n'
+def _outlines(body: str, outlines: Mapping[str, str]) -> tuple[str, str]:
+    """The outlines that a page uses, and the page with their numbers for their names, which would be half of it."""
+    numbers = {name: n for n, name in enumerate(n for n in dict.fromkeys(_USED.findall(body)) if n in outlines)}
+    if not numbers:
+        return "", body
+    paths = "".join(f'<path id="g{n}" d="{outlines[name]}"/>' for name, n in numbers.items())
+    shown = _USED.sub(lambda use: f'href="#g{numbers[use[1]]}"' if use[1] in numbers else use[0], body)
+    return f'<svg class="outlines" aria-hidden="true"><defs>{paths}</defs></svg>\n', shown
 
 
 def _lightened(app: Sphinx, page: str, body: str) -> str:
