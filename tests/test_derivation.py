@@ -233,7 +233,7 @@ def test_the_command_prints_text(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "sigmoid", "--wrt", "z")
     assert code == 0
     assert re.fullmatch(r" 4    = y·\(1 − y\) +folding into names", out.splitlines()[-2])
-    assert re.fullmatch(r"each of the 4 steps checked: 12 points, largest difference \de-\d\d", out.splitlines()[-1])
+    assert re.fullmatch(r"each of the 4 steps checked: 4 points, largest difference \de-\d\d", out.splitlines()[-1])
 
 
 def test_the_command_prints_latex_and_markdown(capsys: pytest.CaptureFixture[str]) -> None:
