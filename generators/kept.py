@@ -89,7 +89,7 @@ class _Keys:
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self.entries = EntryKeys(catalogue.records)
-        self.common = f"{source_digest()} {_own_digest()} {library_versions()}"
+        self.common = f"{source_digest()} {_own_digest()} {library_versions()} {catalogue.profile}"
 
     def of(self, entry_id: str) -> str:
         """The digest of one entry; the text around its formulas is part of its code."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from generators.parts import Formula
 from generators.views import EntryView, Topic
+from kb.printing import Context, symbol_latex
+from kb.profiles import PLAIN, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,36 +21,49 @@ class Sign:
     meaning: str
 
 
-def _sign(pattern: str, latex: str, meaning: str) -> Sign:
-    return Sign(re.compile(pattern), Formula(latex, ""), meaning)
-
-
-# An empty pattern is found in every formula. Meanings hold formulas between dollar signs, the same in every format.
-SIGNS = (
-    _sign(r"", r"x_i", "element $i$ of $x$; a number as an index counts from 0"),
-    _sign(r"\\bar|\\overline", r"\bar{x}", "cotangent: gradient of some final number by $x$, in the shape of $x$"),
-    _sign(r"\\dot\b", r"\dot{x}", "tangent of $x$"),
-    _sign(r"\\delta_\{[^{}]{2}", r"\delta_{jk}", "1 where $j = k$, else 0"),
-    _sign(r"\\mathbf\{e\}", r"\mathbf{e}_i", "vector with a 1 in place $i$ and 0 elsewhere"),
-    _sign(r"\\odot", r"x \odot y", "product, element by element"),
-    _sign(r"\\top", r"X^{\top}", "transpose"),
-    _sign(r"\\(?:wide)?hat", r"\hat{x}", "estimate, prediction or normalised value of $x$"),
-    _sign(r"\\(?:wide)?tilde", r"\tilde{x}", "candidate or corrupted value of $x$"),
-    _sign(r"\\leftarrow", r"x \leftarrow y", "$y$ is the new value of $x$"),
-    _sign(r"\^\{?\+", r"x^+", "$x$ after the update"),
-    _sign(r"rowsum", r"\operatorname{rowsum}", "sum of each row"),
-    _sign(r"colsum", r"\operatorname{colsum}", "sum of each column"),
-    _sign(r"\\lVert", r"\lVert x \rVert", "Euclidean length"),
-    _sign(r"\\lfloor", r"\lfloor x \rfloor", "largest whole number up to $x$"),
-    _sign(r"\\mathbb\{E\}", r"\mathbb{E}_{x \sim p}", "mean over $x$ drawn from $p$"),
-    _sign(r"[a-zA-Z]'+\(", "f'", "derivative of $f$, a function of one number"),
-)
+def signs(profile: Profile) -> tuple[Sign, ...]:
+    """All signs in a notation. Meanings hold formulas between dollar signs, the same in every format."""
+    context = Context(ranks={"x": 1, "y": 1, "X": 2}, profile=profile)
+    x, y, large = (symbol_latex(name, context) for name in ("x", "y", "X"))
+    unit, top, times, mean = (profile.sign(word) for word in ("one_hot", "transpose", "elementwise", "E"))
+    opening, closing = profile.bars
+    comma = "," if profile.indices == "commas" else ""
+    rows = (
+        # An empty pattern is found in every formula.
+        ("", "x_i", f"element $i$ of ${x}$; a number as an index counts from 0"),
+        (
+            r"\\bar|\\overline",
+            rf"\bar{{{x}}}",
+            f"cotangent: gradient of some final number by ${x}$, in the shape of ${x}$",
+        ),
+        (r"\\dot\b", rf"\dot{{{x}}}", f"tangent of ${x}$"),
+        (
+            re.escape(profile.sign("delta")) + r"_\{[^{}]{2}",
+            rf"{profile.sign('delta')}_{{j{comma}k}}",
+            "1 where $j = k$, else 0",
+        ),
+        (re.escape(unit) + "_", f"{unit}_i", "vector with a 1 in place $i$ and 0 elsewhere"),
+        (re.escape(f" {times} "), f"{x} {times} {y}", "product, element by element"),
+        (re.escape(f"^{{{top}}}"), f"{large}^{{{top}}}", "transpose"),
+        (r"\\(?:wide)?hat", rf"\hat{{{x}}}", f"estimate, prediction or normalised value of ${x}$"),
+        (r"\\(?:wide)?tilde", rf"\tilde{{{x}}}", f"candidate or corrupted value of ${x}$"),
+        (r"\\leftarrow", rf"{x} \leftarrow {y}", f"${y}$ is the new value of ${x}$"),
+        (r"\^\{?\+", f"{x}^+", f"${x}$ after the update"),
+        (r"rowsum", r"\operatorname{rowsum}", "sum of each row"),
+        (r"colsum", r"\operatorname{colsum}", "sum of each column"),
+        (re.escape(closing) + "_" * (profile.norm == "single"), f"{opening} {x} {closing}", "Euclidean length"),
+        (r"\\lfloor", r"\lfloor x \rfloor", "largest whole number up to $x$"),
+        (re.escape(mean), rf"{mean}_{{x \sim p}}", "mean over $x$ drawn from $p$"),
+        (r"[a-zA-Z]'+\(", "f'", "derivative of $f$, a function of one number"),
+    )
+    return tuple(Sign(re.compile(pattern), Formula(latex, ""), meaning) for pattern, latex, meaning in rows)
 
 
 def legend(topics: Sequence[Topic]) -> tuple[Sign, ...]:
     """The signs that occur in the formulas of a sheet."""
     every = "\n".join(f.latex for topic in topics for view in topic.entries for f in _formulas(view))
-    return tuple(s for s in SIGNS if s.pattern.search(every))
+    profile = next((view.catalogue.profile for topic in topics for view in topic.entries), PLAIN)
+    return tuple(s for s in signs(profile) if s.pattern.search(every))
 
 
 def _formulas(view: EntryView) -> Iterator[Formula]:

@@ -13,6 +13,7 @@ from kb.catalogue import Catalogue
 from kb.progress import progress
 
 if TYPE_CHECKING:
+    from kb.profiles import Profile
     from kb.records import Records
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ def _in_processes(
 ) -> Generator[T | None, None, None]:
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(jobs, context, _begin, (catalogue.records,))
+    executor = ProcessPoolExecutor(jobs, context, _begin, (catalogue.records, catalogue.profile))
     try:
         for future in [executor.submit(_work, work, entry_id) for entry_id in ids]:
             try:
@@ -56,12 +57,12 @@ def _in_processes(
             child.terminate()
 
 
-def _begin(records: Records) -> None:
+def _begin(records: Records, profile: Profile) -> None:
     """Make a worker ready; an interruption is the parent's to handle."""
     global _catalogue
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.set_threshold(100_000, 20, 20)  # formulas are many small objects, few of which become garbage in circles
-    _catalogue = Catalogue(records)
+    _catalogue = Catalogue(records, profile)
 
 
 def _work(work: Callable[[Catalogue, str], T], entry_id: str) -> T:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kb.errors import CatalogueError, Fault, NotFound
+from kb.profiles import PLAIN, Profile
 from kb.records import MAX_FAULTS, Records, place, read_records, structural_faults
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ class Catalogue(Mapping[str, "Equation"]):
     """Equations by id, in file order.
 
     Iterating gives the entries of the files that were asked for; looking up also finds the
-    shipped ones, and aliases. ``catalogue[name]`` raises NotFound with the nearest names.
+    shipped ones, and aliases. ``catalogue[name]`` raises NotFound with the nearest names. ``profile`` is the notation
+    in which LaTeX is written.
     """
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, profile: Profile = PLAIN) -> None:
         self.records = records
+        self.profile = profile
         self._equations: dict[str, Equation] = {}
         self._programs: Programs | None = None
         self._comparisons: dict[tuple[str, str], Comparison] = {}
@@ -46,7 +49,7 @@ class Catalogue(Mapping[str, "Equation"]):
         if self._programs is None:
             from kb.programs import Programs
 
-            self._programs = Programs(self.records)
+            self._programs = Programs(self.records, profile=self.profile)
         return self._programs
 
     def __getitem__(self, name: str) -> Equation:
@@ -109,13 +112,16 @@ class Catalogue(Mapping[str, "Equation"]):
         return [place(self.records, owner, fault) for owner, fault in self.programs.faults(entry_id)]
 
 
-def load_catalogue(*files: StrPath) -> Catalogue:
+def load_catalogue(*files: StrPath, notation: StrPath = PLAIN.name) -> Catalogue:
     """The shipped catalogue, or the given files laid over it (their formulas may call shipped entries).
 
-    Raises CatalogueError with every structural fault of the files; faults of formulas show when
-    an equation is used, or all at once in ``validate``.
+    ``notation`` is the name of a profile, or a file that holds one: LaTeX is written so. Raises CatalogueError with
+    every structural fault of the files, and NotFound for an unknown notation; faults of formulas show when an
+    equation is used, or all at once in ``validate``.
     """
-    return Catalogue(read_records(files))
+    from kb.notations import notation as profile_of
+
+    return Catalogue(read_records(files), profile_of(notation))
 
 
 def validate(*files: StrPath) -> list[Fault]:

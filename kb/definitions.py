@@ -12,7 +12,16 @@ from kb.parser import parse_expression, parse_statement
 from kb.printing.binders import counts_from_one
 from kb.printing.functions import declared_signatures, with_functions
 from kb.printing.glyphs import Context, split_name
-from kb.printing.notation import Calls, in_time, names_for, new_states, timeline, with_ranges, with_shapes
+from kb.printing.notation import (
+    Calls,
+    in_time,
+    names_for,
+    new_states,
+    timeline,
+    traits_of,
+    with_ranges,
+    with_shapes,
+)
 from kb.printing.ranks import rank
 from kb.printing.trees import by_incoming, mapped, renamed, with_old
 from kb.printing.written import written_out
@@ -40,6 +49,7 @@ def context_of(entry: Entry, entries: Mapping[str, Entry], program: Program | No
         signatures=_Signatures(entries, entry),
         calls=Calls(entry, entries),
         time_index=timeline(entry),
+        traits=traits_of(entry),
     )
     names = set(ranks)
     context = with_functions(context, declared_signatures(entry))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +166,8 @@ class Equation:
         """What the printers know of the names."""
         from kb.definitions import context_of
 
-        return context_of(self.entry, self.source.programs.entries, self.program)
+        context = context_of(self.entry, self.programs.entries, self.program)
+        return replace(context, profile=self.programs.profile)
 
     def text(self) -> str:
         """The definition in Unicode, one line for each step."""

@@ -9,6 +9,7 @@ from kb import tree
 from kb.errors import Fault, LanguageError
 from kb.model import Entry
 from kb.parser import parse_expression, parse_statement
+from kb.profiles import PLAIN, Profile
 from kb.vocabulary import BUILT_IN
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ class Programs:
 
     ``infer`` names entries whose outputs need not declare a shape. Calling gives a program;
     KeyError says that there is no such entry, LanguageError that the entry has faults of its own,
-    which are reported where they are.
+    which are reported where they are. ``profile`` is how their formulas are written.
     """
 
-    def __init__(self, entries: Mapping[str, Entry], infer: Collection[str] = ()) -> None:
+    def __init__(self, entries: Mapping[str, Entry], infer: Collection[str] = (), profile: Profile = PLAIN) -> None:
         self.entries = entries
+        self.profile = profile
         self.infer = infer
         self._made: dict[str, Elaborated] = {}
         self._callees: dict[str, tuple[str, ...]] = {}

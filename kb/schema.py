@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -199,12 +200,12 @@ _RECORDS: dict[str, type[Record]] = {
 }
 
 
-def _filled(value: Data) -> Any:
+def with_gaps(value: Data) -> Any:
     """The same data with its gaps marked."""
     if isinstance(value, dict):
-        return {key: _filled(item) for key, item in value.items()}
+        return {key: with_gaps(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_filled(item) for item in value]
+        return [with_gaps(item) for item in value]
     return Empty() if value is None else value
 
 
@@ -212,8 +213,8 @@ def _field(location: tuple[int | str, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
 
 
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    return list((_RECORDS.get(str(location[0]), EntryRecord) if len(location) > 1 else EntryRecord).model_fields)
+def _known_keys(location: tuple[int | str, ...], whole: type[Record], parts: Mapping[str, type[Record]]) -> list[str]:
+    return list((parts.get(str(location[0]), whole) if len(location) > 1 else whole).model_fields)
 
 
 def _not_text(value: object) -> str:
@@ -229,8 +230,8 @@ def _not_text(value: object) -> str:
     return f"{what_is(value)} where text belongs; put a text that contains brackets in quotes"
 
 
-def _message(error: ErrorDetails) -> tuple[str, int]:
-    """What is wrong and where it starts, for one of pydantic's complaints."""
+def _message(error: ErrorDetails, known: Callable[[tuple[int | str, ...]], list[str]]) -> tuple[str, int]:
+    """What is wrong and where it starts, for one of pydantic's complaints; ``known`` keys at a place are its own."""
     value, location, context = error["input"], error["loc"], error.get("ctx", {})
     last = str(location[-1]) if location else ""
     match error["type"]:
@@ -239,8 +240,8 @@ def _message(error: ErrorDetails) -> tuple[str, int]:
         case "missing":
             return f"the key {last!r} is missing; add it", AT_KEY
         case "extra_forbidden":
-            known = _known_keys(location)
-            hint = near(last, known) or f"; the keys here are {', '.join(known)}"
+            keys = known(location)
+            hint = near(last, keys) or f"; the keys here are {', '.join(keys)}"
             return f"unknown key {shorten(last)}{hint}", AT_KEY
         case "string_type":
             return _not_text(value), 0
@@ -272,15 +273,23 @@ def _message(error: ErrorDetails) -> tuple[str, int]:
             )
 
 
+def faults_of(
+    error: ValidationError, whole: type[Record], parts: Mapping[str, type[Record]], under: int = 0
+) -> Iterator[Fault]:
+    """The faults of a record; ``parts`` are the records below its keys, ``under`` how many keys are not in the file."""
+    for details in error.errors(include_url=False):
+        message, start = _message(details, lambda location: _known_keys(location, whole, parts))
+        yield Fault(message, _field(details["loc"][under:]), start)
+
+
 def _faults(error: ValidationError, written: dict[str, Any]) -> Iterator[Fault]:
     """The faults of an entry; a claim, a source or a variant that was ``written`` as a text has no keys."""
-    for details in error.errors(include_url=False):
+    for details, fault in zip(error.errors(include_url=False), faults_of(error, EntryRecord, _RECORDS), strict=True):
         location = details["loc"]
         if len(location) == 3 and location[0] in ("claims", "sources", "variants"):
-            whole = written[str(location[0])][location[1]]
-            location = location if isinstance(whole, dict) else location[:-1]
-        message, start = _message(details)
-        yield Fault(message, _field(location), start)
+            part = written[str(location[0])][location[1]]
+            location = location if isinstance(part, dict) else location[:-1]
+        yield replace(fault, field=_field(location))
 
 
 def check_id(entry_id: str) -> str | None:
@@ -308,7 +317,7 @@ def to_entry(entry_id: str, data: Data, origin: str = "") -> Entry:
         raise CatalogueError(
             [*faults, Fault(f"{what} where an entry belongs; write its keys below the id", "", AT_KEY)]
         )
-    filled = _filled(data)
+    filled = with_gaps(data)
     faults.extend(_bad_keys(filled))
     written = dict(filled)
     if isinstance(claims := filled.get("claims"), dict):
@@ -426,14 +435,12 @@ def to_documents(data: Data) -> tuple[Document, ...]:
 
     Raises CatalogueError with every fault of it; their places are paths inside the section.
     """
-    filled = _filled(data)
+    filled = with_gaps(data)
     faults = list(_bad_document_keys(filled)) if isinstance(filled, dict) else []
     try:
         record = DocumentsRecord.model_validate({"documents": filled})
     except ValidationError as error:
-        for details in error.errors(include_url=False):
-            message, start = _message(details)
-            faults.append(Fault(message, _field(details["loc"][1:]), start))
+        faults += faults_of(error, EntryRecord, _RECORDS, under=1)
     if faults:
         raise CatalogueError(faults)
     return tuple(Document(key, d.title, tuple(d.items.items()), d.date, d.url) for key, d in record.documents.items())

@@ -130,11 +130,12 @@ class Source:
         A path that does not exist gives the place of the nearest key above it; so does the
         ``start`` AT_KEY.
         """
-        path = f"{entry_id}.{field}" if field else entry_id
+        rest = field if not field or field.startswith("[") else f".{field}"
+        path = f"{entry_id}{rest}"
         index = self.root.keys.get(entry_id)
         if index is None:
             return self.text.location(0, path)
-        node, rest = self.root.items[entry_id], f".{field}" if field else ""
+        node = self.root.items[entry_id]
         if not field:
             return self.text.location(index, path)
         while rest and not isinstance(node, Scalar):

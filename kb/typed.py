@@ -43,7 +43,7 @@ def parse(text: str, symbols: str = "", catalogue: Catalogue | None = None) -> E
     steps = _steps(text, declared)
     catalogue = catalogue if catalogue is not None else load_catalogue()
     entry = _entry(_unused_id(steps, catalogue.records), steps, declared)
-    programs = Programs(_Overlay(catalogue.records, entry), infer={entry.id})
+    programs = Programs(_Overlay(catalogue.records, entry), infer={entry.id}, profile=catalogue.profile)
 
     def faults(entry_id: str) -> list[Fault]:
         found = [_placed(f, text, steps) if owner == entry.id else f for owner, f in programs.faults(entry_id)]
@@ -57,7 +57,7 @@ def parse(text: str, symbols: str = "", catalogue: Catalogue | None = None) -> E
         raise CatalogueError(faults(entry.id))
     shapes = {public: elaborated.program.shape(held) for public, held in elaborated.program.returns}
     complete = _with_shapes(entry, {name: tuple(map(_size, shape)) for name, shape in shapes.items()})
-    programs = Programs(_Overlay(catalogue.records, complete), infer={entry.id})
+    programs = Programs(_Overlay(catalogue.records, complete), infer={entry.id}, profile=catalogue.profile)
     return Equation(complete, Source(programs, faults))
 
 

@@ -13,6 +13,7 @@ from generators.answers import DEFINITION, anchor_of, claim_anchor, derivation_a
 from generators.bibtex import Bibliography
 from generators.site.scripts import script_value
 from kb.answers import json_text, line
+from kb.profiles import PLAIN
 
 if TYPE_CHECKING:
     from generators.parts import DerivationView, DerivativeView
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from kb.catalogue import Catalogue
 
 LATEX, NUMPY, JSON, BIBTEX = "latex", "numpy", "json", "bibtex"
+_WITHOUT_LATEX = ("code",)
 _BETWEEN = "\n\n\n"  # what stands between the functions of a module
 
 
@@ -73,7 +75,10 @@ class _Copies:
         self.code = Copy(NUMPY, self.command("code", *backward), line(view.code))
 
     def command(self, verb: str, *options: str) -> str:
-        return shlex.join([*self.words, verb, self.view.id, *options])
+        profile = self.view.catalogue.profile
+        name = PurePath(profile.file).name or profile.name
+        notation = [] if profile == PLAIN or verb in _WITHOUT_LATEX else ["--notation", name]
+        return shlex.join([*self.words, verb, self.view.id, *options, *notation])
 
     def all(self) -> Iterator[tuple[str, tuple[Copy, ...]]]:
         view = self.view

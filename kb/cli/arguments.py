@@ -15,6 +15,7 @@ COMMANDS = (
     *("list", "search", "show", "latex", "diff", "derive", "code", "cheatsheet", "export", "sources", "check"),
     *("validate", "build"),
 )
+_WRITTEN = ("show", "latex", "diff", "derive", "cheatsheet", "export", "build")  # they write LaTeX
 _PAINTED = ("list", "search", "show", "sources", "check")
 KINDS = ("definition", "update", "identity", "derivative", "objective")
 # What may follow as a separate word although it begins with '-'.
@@ -187,6 +188,14 @@ def _command(commands: _Commands, name: str, module: str, about: str) -> Any:
     _add_catalogue(parser, "after")
     if name in _JSON:
         parser.add_argument("--json", action="store_true", help=f"print JSON: {_JSON[name]}")
+    if name in _WRITTEN:
+        parser.add_argument(
+            "--notation",
+            metavar="N",
+            default="plain",
+            help="how LaTeX is written: plain (the default), dlbook (bold vectors, as in the Deep Learning book), or a "
+            "file of your own that ends in .yaml",
+        )
     if name in _PAINTED:
         parser.add_argument(
             "--color",

@@ -22,7 +22,7 @@ _LEAST_NAME = 20  # columns; a narrower terminal shows fewer columns before the 
 
 def catalogue_of(options: argparse.Namespace) -> Catalogue:
     """The shipped catalogue with the files of ``--catalogue`` laid over it."""
-    return load_catalogue(*options.catalogue)
+    return load_catalogue(*options.catalogue, notation=getattr(options, "notation", "plain"))
 
 
 def of_topics(catalogue: Catalogue, topics: Sequence[str]) -> list[Entry]:

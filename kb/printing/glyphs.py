@@ -6,7 +6,9 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from itertools import accumulate, takewhile
+
+from kb.profiles import PLAIN, Profile, Trait
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Context:
     ``limits`` says that sums show where they begin and end, ``one_based`` that they count from 1
     where that is the same, ``brackets`` that indices stand in brackets in Unicode too. ``open_sizes``
     are those that an instance gives, ``2*n``, by the names under which they are left open, ``m``.
+    ``profile`` says how letters and signs look in TeX, ``traits`` what it has to know of each symbol.
     """
 
     ranks: Mapping[str, int] = field(default_factory=dict)
@@ -35,6 +38,8 @@ class Context:
     times: Mapping[str, int] = field(default_factory=dict)
     signatures: Mapping[str, tuple[tuple[int, ...], int]] = field(default_factory=dict)
     open_sizes: Mapping[str, str] = field(default_factory=dict)
+    profile: Profile = PLAIN
+    traits: Mapping[str, Trait] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +190,40 @@ def word_latex(word: str) -> str:
     return rf"\mathrm{{{word}}}"
 
 
-def glyph_latex(name: str, context: Context) -> Glyph:
-    """The parts of a name in TeX, so that indices and powers can join them."""
+def glyph_latex(name: str, context: Context, axes: int | None = None) -> Glyph:
+    """The parts of a name in TeX, so that indices and powers can join them; ``axes`` are those that have no index."""
+    glyph = _plain_glyph(name, context)
+    if not context.profile.faces:
+        return glyph
+    own = context.ranks.get(name, 0) if axes is None else axes
+    return replace(glyph, base=_faced(glyph.base, context.profile.face(_trait(name, context), own)))
+
+
+def _trait(name: str, context: Context) -> Trait:
+    """Of the symbol whose cotangent, tangent, old or new value it is."""
+    while name not in context.traits and "_" in name:
+        name = name.rpartition("_")[0]
+    return context.traits.get(name) or Trait()
+
+
+def _faced(tex: str, commands: Sequence[str]) -> str:
+    """The letter under its accents in another face; what has a face of its own keeps it."""
+    covered = re.fullmatch(r"(\\([A-Za-z]+)\{)(.*)\}", tex)
+    if covered and covered[2] in _OVER and _is_balanced(covered[3]):
+        return f"{covered[1]}{_faced(covered[3], commands)}}}"
+    if not commands or re.match(r"\\(?:math|operatorname|text|boldsymbol|underline)", tex):
+        return tex
+    if re.match(r"\\[a-z]", tex) and commands[-1] != "boldsymbol":  # TeX has small Greek letters in italics alone
+        return tex if commands == ("mathrm",) else rf"\boldsymbol{{{tex}}}"
+    return "".join(f"\\{c}{{" for c in commands) + tex + "}" * len(commands)
+
+
+def _is_balanced(tex: str) -> bool:
+    depths = list(accumulate({"{": 1, "}": -1}.get(c, 0) for c in tex))
+    return not depths or (min(depths) >= 0 and depths[-1] == 0)
+
+
+def _plain_glyph(name: str, context: Context) -> Glyph:
     parts = _parts(name, context)
     override = context.glyphs.get(name)
     if override is None and parts.shift is not None:

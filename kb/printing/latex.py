@@ -54,7 +54,7 @@ __all__ = ["Context", "LatexPrinter", "latex", "symbol_latex"]
 RELATIONS = {"==": "=", "!=": r"\ne", "<=": r"\le", ">=": r"\ge", "<": "<", ">": ">"}
 # TeX itself puts space before these.
 _SPACED = (
-    r"\log", r"\sin", r"\cos", r"\tan", r"\exp", r"\max", r"\min", r"\sum", r"\prod", r"\int", r"\det", r"\arc",
+    r"\log", r"\ln", r"\sin", r"\cos", r"\tan", r"\exp", r"\max", r"\min", r"\sum", r"\prod", r"\int", r"\det", r"\arc",
     r"\operatorname", r"\frac",
 )  # fmt: skip
 _ROMAN = (r"\mathrm", r"\mathbf", r"\sqrt")
@@ -109,7 +109,7 @@ class LatexPrinter(CallPrinter):
                 sign = self.function(word) if known else self.function(function) + "'" * max(1, len(by))
                 return self.applied(sign, arguments, inline)
             case Transpose(operand):
-                return self.raised(operand, r"\top", inline)
+                return self.raised(operand, self.sign("transpose"), inline)
             case Power(base, exponent):
                 return self.power(base, exponent, inline)
             case Negative(operand):
@@ -179,7 +179,7 @@ class LatexPrinter(CallPrinter):
     def element(self, element: Element, inline: bool) -> Box:
         """A value of an array: its indices join the subscripts that the name already has."""
         matrix = column_of(element, self.context)
-        base = self.box(matrix or element.base, inline)
+        base = self.indexed(matrix or element.base, len(element.indices), inline)
         below = (":," if matrix else "") + self.indices(element.indices)
         if base.glyph is not None:
             glyph = Glyph(base.glyph.base, (*base.glyph.subscripts, below), base.glyph.superscripts)
@@ -188,11 +188,18 @@ class LatexPrinter(CallPrinter):
         glyph = Glyph(base.tex if base.level >= ATOM else fenced(base, *marks), (below,))
         return Box(assemble(glyph), tall=base.tall, glyph=glyph)
 
+    def indexed(self, base: Node, count: int, inline: bool) -> Box:
+        """What has so many indices: its letter is set as what is left of its axes asks for."""
+        if not isinstance(base, Name):
+            return self.box(base, inline)
+        glyph = glyph_latex(base.id, self.context, max(0, self.context.ranks.get(base.id, 0) - count))
+        return Box(assemble(glyph), SCRIPTED if glyph.superscripts else ATOM, glyph=glyph)
+
     def indices(self, indices: Sequence[Node]) -> str:
         """Indices side by side where all are single letters, with commas otherwise."""
         boxes = [self.box(i, inline=True) for i in indices]
         plain = all(isinstance(i, Name) and len(symbol_name(b.tex)) == 1 for i, b in zip(indices, boxes, strict=True))
-        if not plain and len(boxes) > 1:
+        if len(boxes) > 1 and not (plain and self.context.profile.indices == "joined"):
             gap = r",\," if any(b.level < ATOM for b in boxes) else ","
             return gap.join(compact(b.tex) for b in boxes)
         tex = ""
@@ -213,7 +220,7 @@ class LatexPrinter(CallPrinter):
         box = self.box(base, inline)
         if box.glyph is not None:
             glyph = box.glyph
-            joins = above == r"\top" and all(set(s) == {"'"} for s in glyph.superscripts)
+            joins = above == self.sign("transpose") and all(set(s) == {"'"} for s in glyph.superscripts)
             if len(glyph.superscripts) == 1 and glyph.superscripts[0].isdigit() and above.isdigit():
                 power = str(int(glyph.superscripts[0]) * int(above))  # of s^2 the square is s^4
                 return Box(assemble(Glyph(glyph.base, glyph.subscripts, (power,))), SCRIPTED, box.tall)
@@ -271,7 +278,7 @@ class LatexPrinter(CallPrinter):
     def gap(self, left: Item, left_tex: str, right: Item, right_tex: str, joint: str) -> str:
         """What stands between two factors."""
         if joint == HADAMARD:
-            return r" \odot "
+            return f" {self.sign('elementwise')} "
         if right_tex[0].isdigit() or (isinstance(left, Name) and self.is_function(left.id) and right_tex[0] == "("):
             return r" \cdot "
         opens = right_tex.startswith(("(", "[", r"\left", r"\lvert", r"\lVert", r"\lfloor"))

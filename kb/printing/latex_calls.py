@@ -23,6 +23,7 @@ from kb.printing.layout import (
     without_brackets,
 )
 from kb.printing.ranks import rank
+from kb.profiles import Trait
 from kb.tree import Array, Call, Element, Name, Node, Power, Prime
 from kb.vocabulary import BUILT_IN, FUNCTIONS
 
@@ -38,6 +39,8 @@ _SIGNS = {
 _HIGH = {"sum", "mean", "prod"}
 _POWERED = {"sin", "cos", "tan", "sinh", "cosh", "tanh"}
 _LONG_CONDITION = 34
+# Words before which TeX puts the space itself, so that an argument needs no parentheses.
+_TEX_WORDS = frozenset(rf"\{word}" for word in "log ln exp sin cos tan sinh cosh tanh arcsin arccos arctan det".split())
 _BARS = (r"\lvert", r"\lVert", r"\left\lvert", r"\left\lVert")
 _SEPARATORS = {",": ", ", ";": r";\, ", "|": r" \mid ", "||": r" \,\Vert\, "}
 
@@ -60,6 +63,14 @@ class CallPrinter(ABC):
     def raised(self, base: Node, above: str, inline: bool) -> Box:
         """Print a base with something above right."""
 
+    def sign(self, word: str) -> str:
+        """TeX of a sign that a profile may choose."""
+        return self.context.profile.sign(word)
+
+    def word(self, name: str) -> str:
+        """TeX of a function of the language."""
+        return self.context.profile.word(name, FUNCTIONS[name].latex)
+
     def is_function(self, name: str) -> bool:
         """Whether a name stands for a function of the entry."""
         return self.context.kinds.get(name) in ("function", "law", "reducer")
@@ -71,7 +82,7 @@ class CallPrinter(ABC):
         if name in ("max", "min"):
             return f"\\{name}"
         if name in FUNCTIONS and FUNCTIONS[name].latex.startswith("\\") and name not in ("sqrt", "floor"):
-            return FUNCTIONS[name].latex
+            return self.word(name)
         if name not in BUILT_IN and (name in self.context.glyphs or self.is_function(name) or _is_symbol(name)):
             return symbol_latex(name, self.context)
         return rf"\operatorname{{{'-'.join(w for w in name.split('_') if w)}}}"
@@ -111,14 +122,14 @@ class CallPrinter(ABC):
 
     def elementary(self, name: str, argument: Node, inline: bool) -> Box:
         """``\\log x`` without parentheses where nothing can be misread."""
-        word = FUNCTIONS[name].latex
+        word = self.word(name)
         inner = self.box(argument, inline or (is_quotient(argument) and name != "log"))
         gap = r"\!" if inner.tall and word.startswith(r"\operatorname") else ""
         closed = f"{word}{gap}{fenced(inner)}"
         plain = inner.level >= ATOM or (inner.level == SCRIPTED and name == "log" and not isinstance(argument, Power))
         if name == "log":
             plain = plain or (inner.level == FACTOR and _is_big(argument, inner))
-        if word.startswith(r"\operatorname") or not plain:
+        if word not in _TEX_WORDS or not plain:
             return Box(closed, ATOM, inner.tall)
         return Box(f"{word} {inner.tex}", FACTOR, inner.tall, closed=closed)
 
@@ -126,7 +137,9 @@ class CallPrinter(ABC):
         """``\\tanh^2 z``, where the field writes it so; None elsewhere."""
         if call.function not in _POWERED or len(call.arguments) != 1:
             return None
-        word = f"{FUNCTIONS[call.function].latex}^{braced(exponent)}"
+        if (word := self.word(call.function)) not in _TEX_WORDS:
+            return None
+        word = f"{word}^{braced(exponent)}"
         inner = self.box(call.arguments[0], inline)
         closed = f"{word}{fenced(inner)}"
         if inner.level < ATOM:
@@ -235,7 +248,7 @@ class CallPrinter(ABC):
         inner = self.box(arguments[0], inline)
         axes = rank(arguments[0], self.context)
         order = self.box(arguments[1], True).tex if len(arguments) > 1 else {1: "2", 2: "F"}.get(axes, "")
-        tex = fenced(inner, r"\lVert", r"\rVert")
+        tex = fenced(inner, *self.context.profile.bars)
         return Box(f"{tex}_{braced(order)}" if order else tex, tall=inner.tall)
 
     def call_inv(self, arguments: Sequence[Node], inline: bool) -> Box:
@@ -260,24 +273,26 @@ class CallPrinter(ABC):
         """Logarithm of the absolute determinant."""
         inner = self.call_det(arguments, inline)
         bars = fenced(inner, r"\lvert", r"\rvert")
-        return Box(rf"\log {bars}", FACTOR, inner.tall, closed=rf"\log({bars})")
+        word = self.word("log")
+        return Box(f"{word} {bars}", FACTOR, inner.tall, closed=f"{word}({bars})")
 
     def call_trace(self, arguments: Sequence[Node], inline: bool) -> Box:
         """Sum of the diagonal."""
-        return self.applied(r"\operatorname{tr}", arguments, inline)
+        return self.applied(self.sign("trace"), arguments, inline)
 
     def call_eye(self, arguments: Sequence[Node], inline: bool) -> Box:
         """Identity matrix with its size."""
         below = self.indices(arguments)
-        return Box(f"I_{braced(below)}" if below else "I")
+        sign = self.sign("eye")
+        return Box(f"{sign}_{braced(below)}" if below else sign)
 
     def call_zeros(self, arguments: Sequence[Node], inline: bool) -> Box:
         """Array of zeros."""
-        return self.constant(r"\mathbf{0}", arguments)
+        return self.constant(self.sign("zeros"), arguments)
 
     def call_ones(self, arguments: Sequence[Node], inline: bool) -> Box:
         """Array of ones."""
-        return self.constant(r"\mathbf{1}", arguments)
+        return self.constant(self.sign("ones"), arguments)
 
     def constant(self, tex: str, arguments: Sequence[Node]) -> Box:
         """An array of one value, with its sizes."""
@@ -286,13 +301,13 @@ class CallPrinter(ABC):
 
     def call_one_hot(self, arguments: Sequence[Node], inline: bool) -> Box:
         """The unit vector of a label, bold so that it is no symbol e."""
-        return Box(rf"\mathbf{{e}}_{braced(self.indices(arguments[:1]))}")
+        return Box(f"{self.sign('one_hot')}_{braced(self.indices(arguments[:1]))}")
 
     # Operators
 
     def call_delta(self, arguments: Sequence[Node], inline: bool) -> Box:
         """Kronecker delta."""
-        return Box(rf"\delta_{braced(self.indices(arguments))}")
+        return Box(f"{self.sign('delta')}_{braced(self.indices(arguments))}")
 
     def call_iverson(self, arguments: Sequence[Node], inline: bool) -> Box:
         """1 where the condition holds, else 0."""
@@ -305,7 +320,7 @@ class CallPrinter(ABC):
 
     def call_stop(self, arguments: Sequence[Node], inline: bool) -> Box:
         """Stop-gradient."""
-        return self.applied(r"\operatorname{sg}", arguments, inline)
+        return self.applied(self.sign("stop"), arguments, inline)
 
     def call_d(self, arguments: Sequence[Node], inline: bool) -> Box | None:
         """A derivative: the whole quotient where its top is short, an operator elsewhere."""
@@ -377,11 +392,19 @@ class CallPrinter(ABC):
         if len(arguments) < 2:
             return None
         body, variable, *law = arguments
-        below = self.box(variable, True).tex
+        below = self.drawn(variable)
         if law:
             below += rf" \sim {_small(self.law(law_of(variable, law[0])))}"
         inner = self.box(body, inline)
-        return Box(rf"\mathbb{{E}}_{{{below}}}{fenced(inner, '[', ']')}", tall=inner.tall)
+        return Box(rf"{self.sign('E')}_{{{below}}}{fenced(inner, '[', ']')}", tall=inner.tall)
+
+    def drawn(self, variable: Node) -> str:
+        """The variable of an expectation, which a profile may tell from its values."""
+        context = self.context
+        if isinstance(variable, Name):
+            drawn = replace(context.traits.get(variable.id) or Trait(), is_random=True)
+            context = replace(context, traits={**context.traits, variable.id: drawn})
+        return type(self)(context).box(variable, True).tex
 
     def law(self, law: Node) -> str:
         """A distribution; the variable that it is about is left out, and the sign after that with it."""

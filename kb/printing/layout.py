@@ -288,8 +288,15 @@ def second_derivative(node: Node) -> tuple[Node, Node, Node] | None:
 
 
 def is_gradient(value: Node, variable: Node, context: Context) -> bool:
-    """Whether a derivative is written with a nabla: of a number that a formula in place gives, by a vector."""
-    return not isinstance(value, (Name, Element)) and rank(value, context) == 0 and rank(variable, context) == 1
+    """Whether a derivative is written with a nabla: of a number that a formula in place gives, by a vector.
+
+    A profile may write so wherever a number is differentiated by an array, or nowhere.
+    """
+    usual = context.profile.gradient == "usual"
+    if context.profile.gradient == "quotient" or (usual and isinstance(value, (Name, Element))):
+        return False
+    axes = rank(variable, context)
+    return rank(value, context) == 0 and (axes == 1 if usual else axes > 0)
 
 
 def column_of(element: Element, context: Context) -> Name | None:

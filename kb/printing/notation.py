@@ -34,6 +34,7 @@ from kb.printing.order import COTANGENT, GIVEN, STEP, TANGENT, authored_pairs
 from kb.printing.reify import reify
 from kb.printing.trees import element, mapped, renamed
 from kb.printing.written import written_out
+from kb.profiles import PLAIN, Trait
 from kb.vocabulary import MATRIX_FUNCTIONS
 
 if TYPE_CHECKING:
@@ -159,8 +160,15 @@ def context_for(entry: Entry, program: Program, programs: Programs | None = None
         time_index=timed,
         times=_times(entry, program) if timed else {},
         open_sizes=opened,
+        profile=programs.profile if programs is not None else PLAIN,
+        traits=traits_of(entry),
     )
     return with_functions(known, signatures_of(program))
+
+
+def traits_of(entry: Entry) -> dict[str, Trait]:
+    """What a profile has to know of the symbols of an entry."""
+    return {symbol.name: Trait.of(symbol) for symbol in entry.symbols}
 
 
 def timeline(entry: Entry) -> str | None:
