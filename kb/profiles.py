@@ -27,6 +27,7 @@ SIGNS = {
     "stop": r"\operatorname{sg}",
 }
 BARS = {"double": (r"\lVert", r"\rVert"), "single": (r"\lvert", r"\rvert")}
+LAYOUTS = ("usual", "numerator", "denominator")
 GRADIENTS = ("usual", "nabla", "quotient")
 INDICES = ("joined", "commas")
 
@@ -82,7 +83,8 @@ class Profile:
 
     ``file`` is where it was read from, if it is somebody's own. ``faces`` are tried in turn; ``words`` has TeX for
     functions of the language and for SIGNS. ``gradient`` is one of GRADIENTS, for the derivative of a number by an
-    array; ``indices`` one of INDICES; ``norm`` a key of BARS.
+    array, ``layout`` one of LAYOUTS, for derivatives without indices, ``indices`` one of INDICES, ``norm`` a key of
+    BARS.
     """
 
     name: str = "plain"
@@ -92,6 +94,7 @@ class Profile:
     words: Mapping[str, str] = field(default_factory=dict)
     norm: str = "double"
     gradient: str = "usual"
+    layout: str = "usual"
     indices: str = "joined"
 
     def face(self, trait: Trait, axes: int) -> tuple[str, ...]:

@@ -17,7 +17,10 @@ from kb.catalogue import Catalogue
 from kb.cli import main
 from kb.errors import CatalogueError, NotFound
 from kb.notations import names, notation
-from kb.profiles import PLAIN
+from kb.parser import parse_statement
+from kb.printing import Context
+from kb.printing import latex as print_latex
+from kb.profiles import PLAIN, Profile
 
 IDS = list(load_catalogue())
 
@@ -122,6 +125,53 @@ def test_faces_follow_what_a_symbol_is(tmp_path: Path) -> None:
 def test_gradients_are_written_as_chosen(tmp_path: Path, gradient: str, shown: str) -> None:
     own = written(tmp_path, f"gradient: {gradient}")
     assert shown in latex(own, "L = sum(x[i]**2, i); y = d(L, x)", "x[n]")
+
+
+# What the catalogue states, and the same in numerator and in denominator layout.
+LAYOUTS = {
+    "d(s, a) == A @ u": (
+        r"\frac{\partial s}{\partial a} = A u",
+        r"\frac{\partial s}{\partial a} = u^{\top} A^{\top}",
+        r"\frac{\partial s}{\partial a} = A u",
+    ),
+    "d(s, a) == 2*A @ B.T @ u/t": (
+        r"\frac{\partial s}{\partial a} = \frac{2 A B^{\top} u}{t}",
+        r"\frac{\partial s}{\partial a} = \frac{2 u^{\top} B A^{\top}}{t}",
+        r"\frac{\partial s}{\partial a} = \frac{2 A B^{\top} u}{t}",
+    ),
+    "d(s, a) == d(u, a).T @ d(s, u)": (
+        r"\frac{\partial s}{\partial a} = \left( \frac{\partial u}{\partial a} \right)^{\top}"
+        r" \frac{\partial s}{\partial u}",
+        r"\frac{\partial s}{\partial a} = \frac{\partial s}{\partial u} \frac{\partial u}{\partial a}",
+        r"\frac{\partial s}{\partial a} = \frac{\partial u}{\partial a} \frac{\partial s}{\partial u}",
+    ),
+    "d(u, a) == A": (
+        r"\frac{\partial u}{\partial a} = A",
+        r"\frac{\partial u}{\partial a} = A",
+        r"\frac{\partial u}{\partial a} = A^{\top}",
+    ),
+    "d(s, a)*a == u - a": (
+        r"\frac{\partial s}{\partial a} \odot a = u - a",
+        r"\left( \frac{\partial s}{\partial a} \right)^{\top} \odot a = u - a",
+        r"\frac{\partial s}{\partial a} \odot a = u - a",
+    ),
+    "d(s, a) == -(u*a)": (
+        r"\frac{\partial s}{\partial a} = -u \odot a",
+        r"\frac{\partial s}{\partial a} = -(u \odot a)^{\top}",
+        r"\frac{\partial s}{\partial a} = -u \odot a",
+    ),
+    "d(s, t) == d(s, a[i])": 3 * (r"\frac{\partial s}{\partial t} = \frac{\partial s}{\partial a_i}",),
+}
+
+
+@pytest.mark.parametrize("claim", LAYOUTS)
+def test_derivatives_stand_as_the_layout_has_them(claim: str) -> None:
+    ranks = {"s": 0, "t": 0, "a": 1, "u": 1, "A": 2, "B": 2}
+    shown = [
+        print_latex(parse_statement(claim), Context(ranks=ranks, profile=Profile(layout=layout, gradient="quotient")))
+        for layout in ("usual", "numerator", "denominator")
+    ]
+    assert tuple(shown) == LAYOUTS[claim]
 
 
 def test_a_sheet_explains_its_own_signs(tmp_path: Path) -> None:

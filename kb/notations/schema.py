@@ -12,7 +12,7 @@ from kb.errors import CatalogueError, Fault
 from kb.fields import Line, choice, fail, near
 from kb.glyphs import glyph_fault
 from kb.model import Role, SymbolKind
-from kb.profiles import BARS, GRADIENTS, INDICES, SIGNS, Face, Profile
+from kb.profiles import BARS, GRADIENTS, INDICES, LAYOUTS, SIGNS, Face, Profile
 from kb.schema import Record, faults_of, with_gaps
 from kb.source import AT_KEY, Number, Source, read_source, shorten
 from kb.vocabulary import DOMAINS, FUNCTIONS
@@ -67,6 +67,7 @@ class ProfileRecord(Record):
     words: dict[str, Annotated[Line, AfterValidator(_word)]] = Field(default_factory=dict)
     norm: Annotated[str, choice(tuple(BARS), "kind of bars")] = "double"
     gradient: Annotated[str, choice(GRADIENTS, "way to write a gradient")] = "usual"
+    layout: Annotated[str, choice(LAYOUTS, "layout of derivatives")] = "usual"
     indices: Annotated[str, choice(INDICES, "way to write indices")] = "joined"
 
 
@@ -88,6 +89,7 @@ def profile_in(path: str, name: str, file: str = "") -> Profile:
         record.words,
         record.norm,
         record.gradient,
+        record.layout,
         record.indices,
     )
 

@@ -10,6 +10,7 @@ from kb.printing.boxes import fenced
 from kb.printing.glyphs import Context
 from kb.printing.latex import TOO_DEEP, LatexPrinter, latex
 from kb.printing.layout import contexts_in_time
+from kb.printing.layouts import in_layout
 from kb.printing.widths import width
 from kb.tree import Call, Chain, Claim, Negative, Node, Step
 
@@ -27,6 +28,7 @@ def latex_lines(statements: Sequence[Step | Claim], context: Context | None = No
     context = context or Context()
     rows: list[Row] = []
     try:
+        statements = [in_layout(statement, context) for statement in statements]
         for statement, seen in zip(statements, contexts_in_time(statements, context), strict=True):
             left, sign, right = LatexPrinter(seen).sides(statement, relation)
             subject, value = (

@@ -27,6 +27,7 @@ from kb.printing.layout import (
     column_of,
     context_of_targets,
 )
+from kb.printing.layouts import in_layout
 from kb.printing.ranks import rank
 from kb.printing.trees import in_chains
 from kb.tree import (
@@ -67,8 +68,10 @@ def latex(node: Node, context: Context | None = None, relation: str = "=") -> st
 
     Raises LanguageError where a formula is nested too deeply.
     """
-    printer = LatexPrinter(context or Context())
+    context = context or Context()
+    printer = LatexPrinter(context)
     try:
+        node = in_layout(node, context)
         if isinstance(node, (Step, Claim)):
             left, sign, right = printer.sides(node, relation)
             return f"{left} {sign} {right}"
