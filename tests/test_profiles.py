@@ -17,12 +17,14 @@ from kb.catalogue import Catalogue
 from kb.cli import main
 from kb.errors import CatalogueError, NotFound
 from kb.notations import names, notation
+from kb.notations.schema import FACES, FaceRecord, ProfileRecord
 from kb.parser import parse_statement
 from kb.printing import Context
 from kb.printing import latex as print_latex
-from kb.profiles import PLAIN, Profile
+from kb.profiles import PLAIN, SIGNS, Profile
 
 IDS = list(load_catalogue())
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @cache
@@ -125,6 +127,18 @@ def test_faces_follow_what_a_symbol_is(tmp_path: Path) -> None:
 def test_gradients_are_written_as_chosen(tmp_path: Path, gradient: str, shown: str) -> None:
     own = written(tmp_path, f"gradient: {gradient}")
     assert shown in latex(own, "L = sum(x[i]**2, i); y = d(L, x)", "x[n]")
+
+
+def test_the_example_of_the_documentation_is_a_notation(tmp_path: Path) -> None:
+    page = (ROOT / "site" / "pages" / "reference" / "notation.md").read_text(encoding="utf-8")
+    path = tmp_path / "own.yaml"
+    path.write_text(page.partition("```yaml\n")[2].partition("```")[0], encoding="utf-8")
+    own = load_catalogue(notation=path)
+    assert own["linear"].latex() == r"\mathbf{y} = \mathbf{W} \mathbf{x} + \mathbf{b}"
+    assert own["quadratic_cost"].formula_latex("d(C, a) == a - E") == r"\nabla_{\mathbf{a}} C = \mathbf{a} - \mathbf{E}"
+    keys = set(ProfileRecord.model_fields)
+    assert keys <= set(re.findall(r"^`(\w+)`$", page, re.M)) | {"about"}
+    assert all(f"`{word}`" in page for word in (*SIGNS, *FACES, *FaceRecord.model_fields))
 
 
 # What the catalogue states, and the same in numerator and in denominator layout.

@@ -17,7 +17,7 @@ from kb.schema import Record, faults_of, with_gaps
 from kb.source import AT_KEY, Number, Source, read_source, shorten
 from kb.vocabulary import DOMAINS, FUNCTIONS
 
-_FACES = ("boldsymbol", "mathbf", "mathrm", "mathsf", "mathit", "mathcal", "mathbb", "mathfrak", "underline", "vec")
+FACES = ("boldsymbol", "mathbf", "mathrm", "mathsf", "mathit", "mathcal", "mathbb", "mathfrak", "underline", "vec")
 _OPERATOR = re.compile(r"\\(?:ln|lg|log|exp|det|operatorname\{[A-Za-z][A-Za-z-]*\})")
 _WORDS = {*SIGNS, *FUNCTIONS} - {"sqrt", "abs", "floor", "exp"}  # those are no words in a formula
 _MORE = "more"
@@ -33,8 +33,8 @@ def _word(value: str) -> str:
 
 def _face(value: str) -> str:
     for word in value.split():
-        if word not in _FACES and value != "none":
-            hint = near(word, [*_FACES, "none"]) or f"; there are none, {', '.join(_FACES)}"
+        if word not in FACES and value != "none":
+            hint = near(word, [*FACES, "none"]) or f"; there are none, {', '.join(FACES)}"
             fail(f"{shorten(word)} is not a face{hint}", value.index(word))
     return value
 
