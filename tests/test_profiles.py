@@ -138,7 +138,7 @@ def test_the_example_of_the_documentation_is_a_notation(tmp_path: Path) -> None:
     assert own["quadratic_cost"].formula_latex("d(C, a) == a - E") == r"\nabla_{\mathbf{a}} C = \mathbf{a} - \mathbf{E}"
     keys = set(ProfileRecord.model_fields)
     assert keys <= set(re.findall(r"^`(\w+)`$", page, re.M)) | {"about"}
-    assert all(f"`{word}`" in page for word in (*SIGNS, *FACES, *FaceRecord.model_fields))
+    assert all(f"`{word}" in page for word in (*SIGNS, *FACES, *FaceRecord.model_fields))
 
 
 # What the catalogue states, and the same in numerator and in denominator layout.

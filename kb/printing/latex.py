@@ -6,6 +6,7 @@ a part holds together less tightly than its place demands, and nowhere else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from kb.errors import LanguageError
@@ -58,7 +59,8 @@ _SPACED = (
     r"\log", r"\ln", r"\sin", r"\cos", r"\tan", r"\exp", r"\max", r"\min", r"\sum", r"\prod", r"\int", r"\det", r"\arc",
     r"\operatorname", r"\frac",
 )  # fmt: skip
-_ROMAN = (r"\mathrm", r"\mathbf", r"\sqrt")
+# What would run into a letter beside it: words, not a letter in another face.
+_ROMAN = re.compile(r"\\math(?:rm|bf|sf)\{[^{}]{2,}|\\sqrt")
 _CLOSING = (")", "]", r"\rvert", r"\rVert")
 TOO_DEEP = "the formula is nested too deeply to be printed; split it into steps"
 
@@ -290,7 +292,7 @@ class LatexPrinter(CallPrinter):
             return " " if right_tex[0].isalpha() or right_tex[0] == "\\" else ""
         if right_tex.startswith(_SPACED):
             return " "
-        word = right_tex.startswith(_ROMAN) or left_tex.startswith(_ROMAN) or left_tex.endswith(_CLOSING)
+        word = _ROMAN.match(right_tex) or _ROMAN.match(left_tex) or left_tex.endswith(_CLOSING)
         return r"\, " if opens or word else " "
 
     def fraction(self, numerator: Item, denominator: Item, inline: bool) -> Box:
