@@ -22,6 +22,7 @@ from generators.views import by_topic, views
 from kb.catalogue import Catalogue, load_catalogue
 from kb.cli import main
 from kb.errors import EqkbError
+from kb.notations import names
 
 TEX = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 TROUBLE = re.compile(r"^.*(?:Warning|Overfull|Underfull).*$", re.M)
@@ -207,7 +208,9 @@ def test_hostile_text_stays_text_in_tex(hostile: Catalogue) -> None:
 
 @TEX
 @pytest.mark.slow
-def test_the_whole_catalogue_compiles_without_a_warning(shipped: Catalogue) -> None:
+@pytest.mark.parametrize("notation", names())
+def test_the_whole_catalogue_compiles_without_a_warning(notation: str) -> None:
+    shipped = load_catalogue(notation=notation)
     made, log = pdf.compile_logged(cheatsheet(shipped, list(shipped)))
     assert made.startswith(b"%PDF-")
     assert TROUBLE.findall(log) == []
