@@ -23,12 +23,12 @@ from generators.source import functions_of
 from generators.variants import comparison
 from kb import tree
 from kb.definitions import formula, timeless
+from kb.meanings import kind_of, values_of
 from kb.printing import latex as print_latex
 from kb.printing import latex_display
 from kb.printing import text as print_text
 from kb.printing.notation import new_states, timeline
 from kb.printing.text_calls import low_text
-from kb.vocabulary import DOMAINS
 
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
@@ -128,8 +128,8 @@ class Making:
             symbol.name,
             glyph,
             tuple(self.read(size) for size in self.equation.symbols[symbol.name].shape),
-            _kind(symbol),
-            _values(symbol),
+            kind_of(symbol),
+            values_of(symbol),
             "" if symbol.role == "input" else symbol.role,
             symbol.default,
             symbol.outside,
@@ -305,36 +305,6 @@ def _derivation(made: Derivation) -> DerivationView:
 def _formula(text: str, context: Context) -> Formula:
     node = formula(text, context)
     return Formula(latex_display(node, context), print_text(node, context))
-
-
-def _kind(symbol: Symbol) -> str:
-    domain = DOMAINS[symbol.domain].about
-    match symbol.kind:
-        case "real" if symbol.domain == "real" and symbol.role in ("output", "step"):
-            return "real"  # not any real number: which ones, the formula says
-        case "real":
-            return domain
-        case "integer":
-            return "whole number" if symbol.domain == "real" else f"whole number, {domain}"
-        case "label":
-            return f"label, one of {symbol.classes}"
-        case "law":
-            return "probability law"
-        case kind:
-            return str(kind)
-
-
-def _values(symbol: Symbol) -> str:
-    """What is particular about the values of a symbol, in a few words; nothing for any real number or function."""
-    match symbol.kind:
-        case "real":
-            return DOMAINS[symbol.domain].words
-        case "integer":
-            return ", ".join(filter(None, ("whole number", DOMAINS[symbol.domain].words)))
-        case "label":
-            return f"label, one of {symbol.classes}"
-        case _:
-            return ""
 
 
 def _totals(presentation: Presentation) -> Iterator[TotalView]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kb.errors import CatalogueError, Fault, NotFound
@@ -72,12 +72,30 @@ class Catalogue(Mapping[str, "Equation"]):
     def __repr__(self) -> str:
         return f"<Catalogue of {len(self)} equations>"
 
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, str]:
+        """What a notebook shows."""
+        from kb.display import catalogue_formats
+        from kb.printing.mime import bundle
+
+        return bundle(catalogue_formats(self), include, exclude)
+
     def entry(self, name: str) -> Entry:
         """The record of an entry, by id or alias. Raises NotFound with the nearest names."""
         try:
             return self.records.entry(str(name))
         except NotFound as error:
             raise UnknownEntry(str(error)) from None
+
+    def search(self, words: str) -> Catalogue:
+        """The entries that answer all words, the best first, as ``eqkb search`` finds them."""
+        from kb.search import search
+
+        found = [entry.id for _, entry in search([self.entry(i) for i in self], words.split())]
+        made = Catalogue(Records(self.records.files, found, self.records.broken))
+        made._equations, made._programs = self._equations, self.programs  # what is derived once serves both
+        return made
 
     def sources(self, which: str | None = None) -> tuple[Covered, ...]:
         """Items of documents with the entries that cover them: of one document, one item, one entry, or all.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -321,6 +321,15 @@ class Equation:
 
         return stored(self)
 
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, str]:
+        """What a notebook shows."""
+        from kb.display import equation_formats
+        from kb.printing.mime import bundle
+
+        return bundle(equation_formats(self), include, exclude)
+
 
 def _listed(names: Sequence[str]) -> str:
     return " or ".join(map(repr, names)) if names else "nothing: it has no real argument"
@@ -410,6 +419,15 @@ class Derivative:
         suffix = "jacobian" if self.form == "partial" else self.form
         function: Callable[..., Any] = compile_source(self.code(), f"{self.equation.entry.id}_{suffix}")
         return function
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, str]:
+        """What a notebook shows."""
+        from kb.display import derivative_formats
+        from kb.printing.mime import bundle
+
+        return bundle(derivative_formats(self), include, exclude)
 
 
 def _shape(equation: Equation, name: str) -> tuple[str, ...]:

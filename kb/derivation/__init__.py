@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,15 @@ class Derivation:
         from kb.derivation.show import as_json
 
         return as_json(self)
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, str]:
+        """What a notebook shows."""
+        from kb.printing.mime import LATEX, MARKDOWN, PLAIN, bundle
+
+        formats = {LATEX: lambda: f"$$\n{self.latex()}\n$$", MARKDOWN: self.markdown, PLAIN: self.text}
+        return bundle(formats, include, exclude)
 
     @property
     def summary(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -121,6 +121,15 @@ class Evidence:
         if code:
             parts.append(f"code against interpreter {max(code):.0e}" if max(code) else "code against interpreter 0")
         return f"{self.verdict}: {'; '.join(parts)}" if parts else self.verdict
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, str]:
+        """What a notebook shows."""
+        from kb.evidence.display import evidence_formats
+        from kb.printing.mime import bundle
+
+        return bundle(evidence_formats(self), include, exclude)
 
     def as_json(self) -> dict[str, Any]:
         """Plain data; ``from_json`` gives an equal record back."""
