@@ -73,8 +73,13 @@ def code_span(text: str) -> Ready:
 
 def code_block(source: str) -> Ready:
     """Python source between fences that it cannot close."""
-    fence = _longer_fence(source, 3)
-    return Ready(f"{fence}python\n{source.strip(chr(10))}\n{fence}")
+    return Ready(fenced(source, "python"))
+
+
+def fenced(text: str, language: str = "") -> str:
+    """Text as it is, between fences that it cannot close."""
+    fence = _longer_fence(text, 3)
+    return f"{fence}{language}\n{text.strip(chr(10))}\n{fence}"
 
 
 def _longer_fence(text: str, least: int) -> str:

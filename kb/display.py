@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Formats = dict[str, Callable[[], str]]
 
-_MOST_ENTRIES = 40  # in a table; of more, each topic shows as many as fit
+_MOST_ENTRIES = 24  # in a table; of more, each topic shows as many as fit
 _MOST_ROWS = 4  # of a formula in a table
 _ROW = " \\\\\n"  # what ends one
 
@@ -139,7 +139,6 @@ _TITLES = {
     "vjp": "Backward pass of {} to {}",
     "jvp": "Tangents of {} for those of {}",
 }
-_NUMBER = r"\text{a number}"
 
 
 def derivative_formats(derivative: Derivative) -> Formats:
@@ -156,11 +155,11 @@ def _derivative(derivative: Derivative, words: Words) -> Iterator[str]:
     symbols = ", ".join(words.inline(equation.symbols[name].latex) for name in derivative.wrt)
     yield _TITLES[derivative.form].format(words.bold(equation.name), symbols)
     yield words.display(derivative.latex())
-    where = shown.where_latex()
-    if where:
+    steps = tuple(step for step in shown.before if step not in shown.internal)
+    if steps:
         yield "where"
-        yield words.display(where)
-    yield "Shapes: " + ", ".join(words.inline(_shape(shape, shown.context)) for shape in shown.shapes)
+        yield words.display(replace(shown, internal=steps, content=(), uses=(), reducers=()).latex())
+    yield "Shapes: " + "; ".join(_shape(shape, shown.context, words) for shape in shown.shapes)
     yield from (f"Evidence: {words.text(line)}" for line in _verdict(derivative))
 
 
@@ -174,10 +173,11 @@ def _verdict(derivative: Derivative) -> list[str]:
     return [evidence.summary()] if evidence is not None else []
 
 
-def _shape(shape: Shape, context: Context) -> str:
+def _shape(shape: Shape, context: Context, words: Words) -> str:
     sizes = ", ".join(latex(parse_expression(size), context) for size in shape.sizes)
-    word = rf"\text{{{shape.role} }}" if shape.role in ("cotangent", "tangent") else ""
-    return rf"{word}{latex(shape.subject, context)} : {f'[{sizes}]' if sizes else _NUMBER}"
+    role = f"{shape.role} " if shape.role in ("cotangent", "tangent") else ""
+    what = words.inline(f"[{sizes}]") if sizes else "a number"
+    return f"{role}{words.inline(latex(shape.subject, context))}: {what}"
 
 
 # --- catalogues --------------------------------------------------------------------------------------------------

@@ -32,7 +32,15 @@ html_show_sourcelink = False
 html_show_sphinx = False
 html_use_index = False
 html_domain_indices = False
-html_sidebars = {"index": [], "map": [], "tutorial": [], "contribute": [], "search": [], "equations/*": ["topics.html"]}
+html_sidebars = {
+    "index": [],
+    "map": [],
+    "tutorial": [],
+    "notebooks/*": [],
+    "contribute": [],
+    "search": [],
+    "equations/*": ["topics.html"],
+}
 html_context = {"default_mode": "auto"}
 html_theme_options = {
     "disable_search": True,

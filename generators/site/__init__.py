@@ -37,6 +37,7 @@ def site(
     Raises EqkbError where a formula cannot be typeset, or the site's own sources are not there.
     """
     from generators.site import copies, search_index
+    from generators.site.notebooks import notebooks
     from generators.site.pages import listing, pages
     from generators.site.sphinx import run_sphinx
 
@@ -48,5 +49,6 @@ def site(
     files = run_sphinx(folder, made, settings, str(place.resolve()), jobs)
     files[search_index.NAME] = search_index.search_index(entries).encode()
     files |= copies.scripts(entries)
+    files |= notebooks(folder)
     files |= {f"code/{view.id}.py": view.code.encode() for view in entries}
     return files

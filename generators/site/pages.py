@@ -19,6 +19,7 @@ from generators.rendering import Filters, Ready, render
 from generators.site import start
 from generators.site.commands import program
 from generators.site.map import FieldMap
+from generators.site.notebooks import notebook_page, notebooks
 from generators.site.specification import specification, with_code
 from generators.sources import DocumentView
 from generators.views import TITLE, EntryView, Topic, by_topic
@@ -65,6 +66,8 @@ def pages(folder: Path, entries: Sequence[EntryView], documents: Sequence[Docume
     for name in _by_hand(folder):
         text = (folder / name).read_text(encoding="utf-8")
         made[name.removesuffix(".j2")] = _page(folder, name, values) if name.endswith(".j2") else text
+    for name, notebook in notebooks(folder.parent).items():
+        made[name.replace(".ipynb", ".md")] = notebook_page(name.rpartition("/")[2], notebook)
     return made
 
 

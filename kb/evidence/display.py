@@ -52,7 +52,7 @@ def _html(evidence: Evidence) -> Iterator[str]:
 
 
 def _html_row(cells: tuple[str, ...], tag: str) -> str:
-    sides = ["end" if n in _NUMBERS else "start" for n in range(len(cells))]
+    sides = ["end; white-space: nowrap" if n in _NUMBERS else "start" for n in range(len(cells))]
     made = (f'<{tag} style="text-align: {s}">{escape_html(c)}</{tag}>' for s, c in zip(sides, cells, strict=True))
     return f"<tr>{''.join(made)}</tr>"
 

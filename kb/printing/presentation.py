@@ -112,7 +112,10 @@ class Presentation:
 
         Steps of entries that are called come first; those that the entry states are not repeated.
         """
-        rows = self._definitions(self.internal)
+        rows: list[Row] = []
+        for step in self.internal:
+            targets = r",\, ".join(latex(t, self.defining) for t in step.targets)
+            rows += broken(targets, "=", latex(step.value, self.defining), step.value, self.defining)
         because = r",\ ".join(latex(claim, self.context) for claim in self.uses)
         for line in self.content:
             left, right = latex(line.left, self.context), latex(line.right, self.context)
@@ -125,18 +128,6 @@ class Presentation:
             found = ", ".join(f"{escape_tex(name)} = {instance}" for name, instance in self.reducers)
             rows[-1] = (left, rf"{right} \quad \text{{for {found}}}")
         return aligned(rows)
-
-    def where_latex(self) -> str:
-        """The definitions of the steps that the statements read, but for those that ``latex`` has; may be empty."""
-        own = [step for step in self.before if step not in self.internal]
-        return aligned(self._definitions(own)) if own else ""
-
-    def _definitions(self, steps: Sequence[tree.Step]) -> list[Row]:
-        rows: list[Row] = []
-        for step in steps:
-            targets = r",\, ".join(latex(t, self.defining) for t in step.targets)
-            rows += broken(targets, "=", latex(step.value, self.defining), step.value, self.defining)
-        return rows
 
     def as_json(self) -> dict[str, Any]:
         """Plain data: every formula in the language, in Unicode and in LaTeX."""
