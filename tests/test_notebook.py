@@ -21,6 +21,8 @@ from typing import Any
 import nbformat
 import pytest
 
+from generators.site.notebooks import notebook_page
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "site" / "notebooks").glob("*.ipynb"))
 TIME_LIMIT = 120
@@ -94,19 +96,45 @@ def test_the_cells_give_what_is_stored(path: Path, own_cache: None) -> None:
         assert plainly(kernel.run(cell.source)) == plainly(cell.outputs), cell.source
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_kernel_gives_what_is_stored(path: Path, own_cache: None) -> None:
-    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--stdout", str(path)]
+def test_a_page_shows_cells_and_outputs() -> None:
+    path = NOTEBOOKS[0]
+    page = notebook_page(path.name, path.read_bytes())
+    assert page.startswith("# A tour of eqkb\n") and f'<a href="{path.name}" download>' in page
+    for cell in cells(nbformat.read(path, as_version=4)):
+        assert f"```python\n{cell.source}\n```\n" in page
+    assert "notebook-output\n**Softmax**. Turns" in page
+    assert "notebook-output\n```\narray([[0.5 " in page
+    assert page.count("\n::::::\n") == page.count("::::::{container} notebook-output\n") > 10
+
+
+def converted(path: Path, *options: str) -> str:
+    """What nbconvert makes of a notebook in a kernel of its own."""
+    pytest.importorskip("nbconvert")
+    pytest.importorskip("ipykernel")
+    command = [sys.executable, "-m", "nbconvert", *options, "--stdout", str(path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
     done = subprocess.run(
         command, env=environment, capture_output=True, encoding="utf-8", timeout=TIME_LIMIT, check=False
     )
     assert done.returncode == 0, done.stderr
-    made = nbformat.reads(done.stdout, as_version=4)
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_kernel_gives_what_is_stored(path: Path, own_cache: None) -> None:
+    made = nbformat.reads(converted(path, "--to", "notebook", "--execute"), as_version=4)
     stored = nbformat.read(path, as_version=4)
     for ran, cell in zip(cells(made), cells(stored), strict=True):
         assert plainly(ran.outputs) == plainly(cell.outputs), cell.source
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_html_has_formulas_and_tables(path: Path) -> None:
+    page = converted(path, "--to", "html")
+    assert r"\bar{S} &amp;= A \odot (\bar{A} - " in page
+    assert "<strong>softmax</strong>: verified" in page and "Does the generated code compute it?</th>" in page
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def _latex(evidence: Evidence) -> Iterator[str]:
     """A table for a document in LaTeX; no front end prefers it to the HTML."""
     yield rf"\textbf{{{escape_tex(evidence.entry)}}}: {escape_tex(evidence.summary())}"
     yield ""
-    yield r"\begin{tabular}{p{0.26\linewidth}lrrrrp{0.2\linewidth}}"
+    yield r"\noindent\begin{tabular}{p{0.22\linewidth}lrrrrp{0.16\linewidth}}"
     yield _latex_row(_HEAD) + r" \hline"
     for wording, checks in _answered(evidence):
         yield rf"\multicolumn{{{len(_HEAD)}}}{{l}}{{\textit{{{escape_tex(wording)}}}}} \\"
