@@ -93,7 +93,7 @@ class Catalogue(Mapping[str, "Equation"]):
         from kb.search import search
 
         found = [entry.id for _, entry in search([self.entry(i) for i in self], words.split())]
-        made = Catalogue(Records(self.records.files, found, self.records.broken))
+        made = Catalogue(Records(self.records.files, found, self.records.broken), self.profile)
         made._equations, made._programs = self._equations, self.programs  # what is derived once serves both
         return made
 
