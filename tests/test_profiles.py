@@ -113,7 +113,7 @@ def test_faces_follow_what_a_symbol_is(tmp_path: Path) -> None:
   - {axes: 0, face: mathrm}""",
     )
     assert own["linear"].latex() == r"y = \mathfrak{W} x + b"
-    assert latex(own, "y = a*c**n", "a:positive c n:integer") == r"\mathrm{y} = \mathsf{a}\, \mathrm{c}^n"
+    assert latex(own, "y = a*c**n", "a:positive c n:integer") == r"\mathrm{y} = \mathsf{a} \mathrm{c}^n"
 
 
 @pytest.mark.parametrize(
