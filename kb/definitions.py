@@ -28,6 +28,7 @@ from kb.printing.written import written_out
 
 if TYPE_CHECKING:
     from kb.index.program import Program
+    from kb.printing.breaking import Row
 
 _RELATIONS = {True: ("←", r"\leftarrow"), False: ("=", "=")}
 
@@ -131,9 +132,16 @@ def definition_text(entry: Entry, context: Context, entries: Mapping[str, Entry]
 
 def definition_latex(entry: Entry, context: Context, entries: Mapping[str, Entry]) -> str:
     """The steps below each other, aligned at their relation."""
-    from kb.printing.breaking import latex_lines
+    from kb.printing.breaking import aligned, flat
 
-    return latex_lines(shown_statements(entry, context, entries), context, _relation(entry)[1])
+    return aligned(flat(definition_rows(entry, context, entries)))
+
+
+def definition_rows(entry: Entry, context: Context, entries: Mapping[str, Entry]) -> list[list[Row]]:
+    """The rows of each step."""
+    from kb.printing.breaking import statement_rows
+
+    return statement_rows(shown_statements(entry, context, entries), context, _relation(entry)[1])
 
 
 def timeless(context: Context) -> Context:

@@ -165,15 +165,15 @@ def test_a_symbol_is_explained_with_its_values_and_shape(shipped: Catalogue) -> 
 
 
 def test_the_command_prints_a_section(shipped: Catalogue, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["latex", "softmax", "--where"]) == 0
+    assert main(["latex", "softmax", "--format", "md"]) == 0
     text = capsys.readouterr().out
     assert text == markdown.section(views(shipped, ["softmax"])[0])
     assert main(["cheatsheet", "softmax", "--format", "md"]) == 0
     assert text in capsys.readouterr().out
-    assert main(["latex", "softmax", "--where", "--json"]) == 0
+    assert main(["latex", "softmax", "--format", "md", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["markdown"] == text and found["latex"] == shipped["softmax"].latex()
-    assert main(["latex", "softmax", "--where", "--wrt", "z"]) == 2
+    assert main(["latex", "softmax", "--format", "md", "--wrt", "z"]) == 2
     assert "leave out --wrt" in capsys.readouterr().err
 
 

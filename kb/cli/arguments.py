@@ -17,6 +17,7 @@ COMMANDS = (
 )
 _WRITTEN = ("show", "latex", "diff", "derive", "cheatsheet", "export", "build")  # they write LaTeX
 _PAINTED = ("list", "search", "show", "sources", "check")
+ENVIRONMENTS = ("equation", "align", "none")
 KINDS = ("definition", "update", "identity", "derivative", "objective")
 # What may follow as a separate word although it begins with '-'.
 _TEXT_OPTIONS = ("--expr", "--symbols")
@@ -27,7 +28,9 @@ _JSON = {
     "search": f"a list of objects with {_SUMMARY}, the best first",
     "show": f"an object with {_SUMMARY}, symbols, define, text, latex, claims, requires, kinks, differentiate, "
     "differentiable, objective, frameworks, related, variants (id, about, of), sources, notes, references, evidence",
-    "latex": "an object with id, wrt, form, latex (with --where markdown too; with --claim claim, about, refuted)",
+    "latex": "an object with id, wrt, form, latex (with --claim claim, about, refuted too; with --env, --where or "
+    "--derivation env, label, labels, where, derivation, packages, and paper, which is all that is printed; with "
+    "--format md markdown)",
     "diff": "an object with id, wrt, form, shape, text, latex, steps, uses, code, verdict",
     "derive": "an object with id, wrt, steps (rule, continues, because, statements, text, latex), points, numbers, "
     "difference",
@@ -228,9 +231,31 @@ def _formulas(commands: _Commands) -> None:
     _add_derivative(one)
     one.add_argument("--claim", metavar="NAME", help="the formula of this claim instead")
     one.add_argument(
-        "--where",
+        "--env",
+        choices=ENVIRONMENTS,
+        default=None,
+        help="equation: one number for all; align: one for each statement; none (the default): the bare formula, in "
+        "\\[ and \\] before a sentence",
+    )
+    one.add_argument(
+        "--label",
+        metavar="LABEL",
+        help="a \\label for the number, such as eq:softmax; the later ones of align are LABEL-2, LABEL-3 and so on",
+    )
+    one.add_argument(
+        "--where", action="store_true", help="with a sentence on each symbol that occurs: its shape, domain and meaning"
+    )
+    one.add_argument(
+        "--derivation",
         action="store_true",
-        help="Markdown instead: the name as heading, the formula, what each symbol means",
+        help="the way to the partial derivative in align*, each rule at the margin; with --env the formula comes first",
+    )
+    one.add_argument(
+        "--format",
+        choices=("latex", "md"),
+        default=None,
+        help="latex (the default): it takes amsmath, and amssymb for \\mathbb and \\mathfrak; KaTeX reads all but a "
+        "\\label; md: the entry as a section of Markdown with what each symbol means",
     )
     one = _command(commands, "diff", "formulas", "a derivative of an entry, or of an expression")
     _add_subject(one)

@@ -16,6 +16,7 @@ from kb.parser import MAX_CHARACTERS
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
     from kb.equation import Derivative, Equation
+    from kb.model import NamedClaim
 
 _SEVERAL = ("vjp", "jvp")
 
@@ -26,31 +27,52 @@ def latex_command(options: argparse.Namespace) -> int:
     equation = catalogue[options.id]
     if not options.wrt and options.form:
         raise EqkbError("--form says which derivative; add --wrt SYMBOL, or leave it out")
-    if options.where:
-        return _print_where(catalogue, equation, options)
-    if options.claim is not None:
-        answer = _claim(equation, options)
-    else:
-        derivative = _derivative(equation, options) if options.wrt else None
-        answer = latex_answer(equation, derivative, options.wrt or [])
+    if options.claim is not None and options.wrt:
+        raise EqkbError("--claim names a formula, and so does --wrt; leave one of them out")
+    if options.format == "md":
+        return _print_section(catalogue, equation, options)
+    claim = equation.claim(options.claim) if options.claim is not None else None
+    derivative = _derivative(equation, options) if options.wrt else None
+    answer = claim_answer(equation, claim) if claim else latex_answer(equation, derivative, options.wrt or [])
+    if any((options.env, options.label is not None, options.where, options.derivation)):
+        answer |= _for_a_paper(equation, derivative, claim, options)
     if options.json:
         print_json(answer)
     else:
-        print(answer["latex"])
+        print(answer.get("paper", answer["latex"]))
     return 0
 
 
-def _claim(equation: Equation, options: argparse.Namespace) -> dict[str, Any]:
-    if options.wrt:
-        raise EqkbError("--claim names a formula, and so does --wrt; leave one of them out")
-    return claim_answer(equation, equation.claim(options.claim))
+def _for_a_paper(
+    equation: Equation, derivative: Derivative | None, claim: NamedClaim | None, options: argparse.Namespace
+) -> dict[str, Any]:
+    """The formula in an environment, and what is wanted around it; nothing where the bare formula is wanted."""
+    from kb.paper import Fragment, Subject, Wanted
+
+    wanted = Wanted(options.env or "none", options.label, options.where, options.derivation)
+    if wanted.is_bare:
+        return {}
+    subject = Subject(equation, derivative, claim)
+    if not wanted.derivation:
+        return Fragment(subject, wanted).as_json()
+    if derivative is None:
+        raise EqkbError("--derivation shows the way to a derivative; say to which with --wrt SYMBOL")
+    if derivative.form != "partial" or len(derivative.wrt) > 1:
+        raise EqkbError("--derivation leads to the partial derivative by one symbol; leave out --form, or --derivation")
+    return Fragment(subject, wanted, equation.derivation(derivative.wrt[0])).as_json()
 
 
-def _print_where(catalogue: Catalogue, equation: Equation, options: argparse.Namespace) -> int:
+def _print_section(catalogue: Catalogue, equation: Equation, options: argparse.Namespace) -> int:
     """The entry as one section of Markdown."""
-    for name, given in {"--wrt": options.wrt, "--claim": options.claim is not None}.items():
-        if given:
-            raise EqkbError(f"--where explains the symbols of the entry itself; leave out {name}, or --where")
+    given = {
+        "--wrt": options.wrt,
+        "--claim": options.claim is not None,
+        "--env": options.env,
+        "--label": options.label is not None,
+        "--derivation": options.derivation,
+    }
+    for name in (name for name, value in given.items() if value):
+        raise EqkbError(f"--format md prints the entry itself as a section of Markdown; leave out {name}, or --format")
     from generators.markdown import section
     from generators.views import views
 

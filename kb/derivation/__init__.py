@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kb.derivation.check import Checked
     from kb.index.program import Program
     from kb.model import Entry
+    from kb.printing.breaking import Row
     from kb.printing.glyphs import Context
     from kb.programs import Programs
 
@@ -29,6 +30,7 @@ class Statement:
     right_text: str
     left_latex: str
     right_latex: str
+    context: Context = field(repr=False, compare=False)
 
     @property
     def text(self) -> str:
@@ -39,6 +41,13 @@ class Statement:
     def latex(self) -> str:
         """The statement in LaTeX, without dollar signs."""
         return f"{self.left_latex} = {self.right_latex}"
+
+    @property
+    def rows(self) -> list[Row]:
+        """The statement in LaTeX, in as many rows as it takes."""
+        from kb.printing.breaking import broken
+
+        return broken(self.left_latex, "=", self.right_latex, self.right, self.context)
 
     @property
     def source(self) -> str:
@@ -55,7 +64,7 @@ class DerivationStep:
     """One step: the name of its rule, and what it leads to (a definition has several statements).
 
     ``text`` and ``latex`` are whole equations, also where the step goes on from the one before
-    (then ``continues``); ``because`` holds the constraints that were used.
+    (then ``continues``); ``because`` holds the constraints that were used, in Unicode and in LaTeX.
     """
 
     rule: str
@@ -64,6 +73,7 @@ class DerivationStep:
     latex: str
     continues: bool = False
     because: tuple[str, ...] = ()
+    because_latex: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,6 +184,7 @@ class _Printed:
 
     def chain(self, chain: Chain) -> list[DerivationStep]:
         from kb.derivation.chains import CONSTRAINT
+        from kb.printing.latex import latex
         from kb.printing.text import text
 
         found: list[DerivationStep] = []
@@ -181,11 +192,12 @@ class _Printed:
             whole = self.statement(chain.left, row.shown, self.context)
             rule, used = row.rule, self.way.uses if row.rule == CONSTRAINT else ()
             because = tuple(text(claim, self.context) for claim in used)
+            because_latex = tuple(latex(claim, self.context) for claim in used)
             if found and (found[-1].text, found[-1].latex) == (whole.text, whole.latex):
                 same = found.pop()  # another tree, but the same to a reader
-                rule, because = same.rule, same.because
+                rule, because, because_latex = same.rule, same.because, same.because_latex
             own = self.statement(None, row.shown, self.context) if found else whole
-            found.append(DerivationStep(rule, (own,), whole.text, whole.latex, bool(found), because))
+            found.append(DerivationStep(rule, (own,), whole.text, whole.latex, bool(found), because, because_latex))
         return found
 
     def statement(self, left: tree.Node | None, right: tree.Node, context: Context) -> Statement:
@@ -193,7 +205,7 @@ class _Printed:
         from kb.printing.text import text
 
         sides = ("", "") if left is None else (text(left, context), latex(left, context))
-        return Statement(left, right, sides[0], text(right, context), sides[1], latex(right, context))
+        return Statement(left, right, sides[0], text(right, context), sides[1], latex(right, context), context)
 
 
 def _decompositions(steps: Sequence[tree.Step]) -> list[tuple[tree.Node, tree.Node]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from kb.errors import LanguageError
 from kb.printing.binders import binder
@@ -25,8 +25,15 @@ def latex_lines(statements: Sequence[Step | Claim], context: Context | None = No
     Where the context has a time index, a state reads as its value at the time before until a
     statement sets it, and as the new value from then on.
     """
+    return aligned(flat(statement_rows(statements, context, relation)))
+
+
+def statement_rows(
+    statements: Sequence[Step | Claim], context: Context | None = None, relation: str = "="
+) -> list[list[Row]]:
+    """The rows of each of the statements, for an environment of its own; see ``latex_lines``."""
     context = context or Context()
-    rows: list[Row] = []
+    found: list[list[Row]] = []
     try:
         statements = [in_layout(statement, context) for statement in statements]
         for statement, seen in zip(statements, contexts_in_time(statements, context), strict=True):
@@ -34,10 +41,10 @@ def latex_lines(statements: Sequence[Step | Claim], context: Context | None = No
             subject, value = (
                 (statement.left, statement.right) if isinstance(statement, Claim) else (None, statement.value)
             )
-            rows += broken(left, sign, right, value, seen, subject)
+            found.append(broken(left, sign, right, value, seen, subject))
     except RecursionError:
         raise LanguageError(TOO_DEEP) from None
-    return aligned(rows)
+    return found
 
 
 def latex_display(node: Node, context: Context | None = None) -> str:
@@ -45,12 +52,23 @@ def latex_display(node: Node, context: Context | None = None) -> str:
     return latex_lines([node], context) if isinstance(node, (Step, Claim)) else latex(node, context)
 
 
+def flat(statements: Iterable[Sequence[Row]]) -> list[Row]:
+    """The rows of all statements."""
+    return [row for rows in statements for row in rows]
+
+
 def aligned(rows: Sequence[Row]) -> str:
     """Rows below each other, aligned; a single one needs no environment."""
     if len(rows) == 1:
         return " ".join(rows[0])
-    body = " \\\\\n".join(f"{left} &{right}" if left else f"&{right}" for left, right in rows)
+    body = " \\\\\n".join(map(row_latex, rows))
     return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
+
+
+def row_latex(row: Row) -> str:
+    """A row of an environment that aligns."""
+    left, right = row
+    return f"{left} &{right}" if left else f"&{right}"
 
 
 def broken(left: str, sign: str, right: str, value: Node, context: Context, subject: Node | None = None) -> list[Row]:

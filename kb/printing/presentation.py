@@ -9,7 +9,7 @@ from typing import Any
 
 from kb import tree
 from kb.parser import parse_expression
-from kb.printing.breaking import Row, aligned, broken
+from kb.printing.breaking import Row, aligned, broken, flat
 from kb.printing.escape import escape_tex
 from kb.printing.glyphs import Context
 from kb.printing.latex import latex
@@ -112,22 +112,26 @@ class Presentation:
 
         Steps of entries that are called come first; those that the entry states are not repeated.
         """
-        rows: list[Row] = []
+        return aligned(flat(self.rows()))
+
+    def rows(self) -> list[list[Row]]:
+        """The rows of each statement that ``latex`` shows."""
+        found: list[list[Row]] = []
         for step in self.internal:
             targets = r",\, ".join(latex(t, self.defining) for t in step.targets)
-            rows += broken(targets, "=", latex(step.value, self.defining), step.value, self.defining)
+            found.append(broken(targets, "=", latex(step.value, self.defining), step.value, self.defining))
         because = r",\ ".join(latex(claim, self.context) for claim in self.uses)
         for line in self.content:
             left, right = latex(line.left, self.context), latex(line.right, self.context)
-            rows += broken(left, "=", right, line.right, self.context)
+            found.append(broken(left, "=", right, line.right, self.context))
             if line.constrained is not None:
                 why = rf" \quad \text{{because }} {because}" if because else ""
-                rows.append(("", f"= {latex(line.constrained, self.context)}{why}"))
+                found[-1].append(("", f"= {latex(line.constrained, self.context)}{why}"))
         if self.reducers:
-            left, right = rows[-1]
-            found = ", ".join(f"{escape_tex(name)} = {instance}" for name, instance in self.reducers)
-            rows[-1] = (left, rf"{right} \quad \text{{for {found}}}")
-        return aligned(rows)
+            left, right = found[-1][-1]
+            known = ", ".join(f"{escape_tex(name)} = {instance}" for name, instance in self.reducers)
+            found[-1][-1] = (left, rf"{right} \quad \text{{for {known}}}")
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """Plain data: every formula in the language, in Unicode and in LaTeX."""
