@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import agreement
+import hostile
 import katex
 import pytest
 import yaml
@@ -169,7 +170,16 @@ def test_derivatives_explain_their_signs(shipped: Catalogue) -> None:
     assert r"$A = \operatorname{softmax}(S)$;" in shown and "$Q \\in" in shown
     shown = where_of(Subject(attention, attention.jvp("Q")))
     assert "a dot marks the tangent" in shown and "a bar" not in shown
-    assert "a bar" not in where_of(Subject(shipped["batch_normalization"]))  # the mean of a batch is no cotangent
+
+
+def test_a_bar_that_is_a_mean_is_no_gradient(shipped: Catalogue) -> None:
+    equation = shipped["pearson_correlation"]
+    for subject in (Subject(equation), Subject(equation, claim=equation.claim("curvature_x"))):
+        assert r"\bar" in bare(subject) and "gradient" not in where_of(subject)
+    shown = where_of(Subject(equation, equation.vjp("x")))
+    assert r"$\bar{x} = \operatorname{mean}(x)$;" in shown
+    assert r"$\bar{x}_{\mathrm{total}}$ is the whole gradient of a final scalar with respect to $x$;" in shown
+    assert shown.endswith("and every other bar marks the gradient of a final scalar with respect to what is below it.")
 
 
 def test_every_symbol_of_a_definition_is_explained(shipped: Catalogue) -> None:
@@ -408,9 +418,11 @@ def test_tex_and_katex_read_every_derivation(shipped: Catalogue, part: int) -> N
 
 @TEX
 @pytest.mark.slow
-def test_tex_typesets_what_people_write(own: Catalogue) -> None:
-    entry = own["steps"]
-    subjects = [Subject(entry), Subject(entry, entry.vjp()), *(Subject(entry, claim=c) for c in entry.entry.claims)]
+def test_tex_typesets_what_people_write(own: Catalogue, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.yaml"
+    path.write_text(yaml.safe_dump(hostile.catalogue(), sort_keys=False), encoding="utf-8")
+    entries = [own["steps"], kb.load_catalogue(path)["hostile"]]
+    subjects = [s for e in entries for s in (Subject(e), Subject(e, e.vjp()), *subjects_of(e, ["hessian"]))]
     made = [Fragment(s, Wanted("align", f"a:{n}", True)).latex() for n, s in enumerate(subjects)]
     require_typeset(document(made, "amsmath", "amssymb"))
 

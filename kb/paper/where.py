@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,13 @@ from kb.definitions import timeless
 from kb.paper.english import predicate
 from kb.paper.subject import Subject, step_latex
 from kb.parser import parse_expression
-from kb.printing import escape_tex, latex
+from kb.printing import escape_tex, latex, symbol_latex
 from kb.printing.notation import base_name
 from kb.vocabulary import DOMAINS
 
 if TYPE_CHECKING:
     from kb.derivation import Derivation
-    from kb.equation import Equation
+    from kb.equation import Derivative, Equation
     from kb.model import Symbol
 
 # Sets whose sign says all about the values; of other domains a few words say what the set of numbers leaves out.
@@ -24,9 +25,14 @@ _SAID_BY_THE_SET = ("real", "positive", "nonnegative", "nonzero", "unit", "unit_
 _OF_NUMBERS = {"one_hot": r"\{0, 1\}", "binary_diagonal": r"\{0, 1\}"}
 _ONE_SIGN = (r"\mathbb{R}", r"\mathbb{Z}")
 _WHOLE = {"positive": r"\mathbb{Z}_{>0}", "nonnegative": r"\mathbb{Z}_{\ge 0}"}
+_FORMULA = re.compile(r"\$[^$]*\$")
 _SUFFIXES = ("_total", "_prime", "_prev", "_next", "_old")
-_BAR = "a bar marks the gradient of a final scalar with respect to what is below it"
-_DOT = "a dot marks the tangent of what is below it"
+_GRADIENT = "gradient of a final scalar with respect to"
+# By the form of a derivative, how the glyphs that it marks begin, the word for the mark, and what that means.
+_MARKS = {
+    "vjp": ((r"\bar", r"\overline"), ("bar", _GRADIENT)),
+    "jvp": ((r"\dot",), ("dot", "tangent of")),
+}
 _PLUS = "a plus marks the value after the update"
 
 
@@ -43,7 +49,7 @@ def _sentence(items: Sequence[str]) -> str:
     if not items:
         return ""
     *most, last = items
-    sign = ";" if len(items) > 1 and any("," in item.rpartition("$")[2] for item in items) else ","
+    sign = ";" if len(items) > 1 and any("," in _FORMULA.sub("", item) for item in items) else ","
     if not most:
         return f"where\n{last}."
     if len(most) == 1 and sign == ",":
@@ -56,6 +62,7 @@ class _Names:
 
     def __init__(self, subject: Subject, derivation: Derivation | None) -> None:
         self.equation = subject.equation
+        self.derivative = subject.derivative
         self.definitions = subject.definitions()
         self.written: set[str] = set()
         self.occurring: set[str] = set()
@@ -123,13 +130,24 @@ class _Names:
 
     def marks(self) -> Iterator[str]:
         """What signs on symbols mean."""
-        derived = {name for name in self.written if name not in self.equation.symbols}
-        if any(name != base_name(name) and "_bar" in name for name in derived):
-            yield _BAR
-        if any(name != base_name(name) and "_dot" in name for name in derived):
-            yield _DOT
-        if self.equation.context.time_index is None and any(name.endswith("_next") for name in derived):
+        if self.derivative is not None:
+            yield from self.derived(self.derivative)
+        names = self.written - self.equation.symbols.keys()
+        if self.equation.context.time_index is None and any(name.endswith("_next") for name in names):
             yield _PLUS
+
+    def derived(self, derivative: Derivative) -> Iterator[str]:
+        """What a bar or a dot means; those that belong to the glyphs of symbols and steps are no such signs."""
+        form, context = derivative.form, derivative.presentation.context
+        if form not in _MARKS:
+            return
+        sign, (word, meaning) = _MARKS[form]
+        for name in sorted(name for name in self.written if "_total_bar" in name):
+            whole, of = (symbol_latex(n, context) for n in (name, name.partition("_total_bar")[0]))
+            yield f"${whole}$ is the whole {_GRADIENT} ${of}$"
+        glyphs = (symbol_latex(n, context) for n in (*self.steps, *(s.name for s in self.symbols())))
+        own = any(glyph.startswith(sign) for glyph in glyphs)
+        yield f"{'every other' if own else 'a'} {word} marks the {meaning} what is below it"
 
 
 def _item(equation: Equation, symbol: Symbol) -> str:
