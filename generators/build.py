@@ -19,7 +19,7 @@ from generators import markdown
 from generators.cheatsheet import sheet
 from generators.code import module, module_name
 from generators.evidence import gather
-from generators.export import dump, export, export_evidence
+from generators.export import dump, evidence_schema, export, export_evidence, schema
 from generators.files import write_file
 from generators.kept import shown
 from generators.site import site, why_not
@@ -35,7 +35,7 @@ MANIFEST = "manifest.json"
 
 
 def build(catalogue: Catalogue, out: Path, jobs: int = 1) -> list[str]:
-    """Write docs/, cheatsheet/, code/, catalogue.json and evidence.json under ``out``; returns what was written.
+    """Write docs/, cheatsheet/, code/, JSON and its schemas under ``out``; returns what was written.
 
     ``jobs`` processes make what is not kept yet: evidence, and what is shown of entries. Raises
     CheckFailed if anything is refuted, and EqkbError where a file stands in the way that no build wrote.
@@ -78,7 +78,9 @@ def rendered(
     files["cheatsheet/cheatsheet.tex"] = sheet(entries, "tex")
     files["cheatsheet/cheatsheet.md"] = sheet(entries, "md")
     files["catalogue.json"] = export(entries)
+    files["catalogue.schema.json"] = schema()
     files["evidence.json"] = export_evidence(evidence)
+    files["evidence.schema.json"] = evidence_schema()
     return files
 
 

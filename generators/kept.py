@@ -36,13 +36,20 @@ def shown(catalogue: Catalogue, ids: Sequence[str], jobs: int = 1) -> dict[str, 
     Raises CheckFailed where the derivation of an entry does not hold.
     """
     keys = _Keys(catalogue)
-    found = {i: _read(i, keys.of(i)) for i in ids}
-    missing = [i for i, known in found.items() if known is None]
+    found = kept(catalogue, ids)
+    missing = [i for i in dict.fromkeys(ids) if i not in found]
     for entry_id, text in zip(
         missing, worked(_made, catalogue, missing, "writing", jobs, _WORTH_PROCESSES), strict=True
     ):
         keep(_path(entry_id), f"{keys.of(entry_id)}\n{text}")
         found[entry_id] = _parsed(text)
+    return {i: found[i] for i in ids}
+
+
+def kept(catalogue: Catalogue, ids: Sequence[str]) -> dict[str, Shown]:
+    """What is kept of each entry, and only that."""
+    keys = _Keys(catalogue)
+    found = {i: _read(i, keys.of(i)) for i in ids}
     return {i: known for i, known in found.items() if known is not None}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from kb.evidence import Check
+    from kb.evidence.verdict import Verdict
 
 _RELATIONS = (" = ", r" \leftarrow ", r" \ge ", r" \le ")
 _DEPTH = {"{": 1, "}": -1, "(": 1, ")": -1}
@@ -142,7 +143,7 @@ class ClaimView:
     formula: Formula
     about: str
     refuted: bool
-    verdict: str
+    verdict: Verdict
     note: str
 
 

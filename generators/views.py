@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from kb.catalogue import Catalogue
     from kb.equation import Equation
     from kb.evidence import Check, Evidence
+    from kb.evidence.verdict import Verdict
 
 TITLE = "Deep learning equations"
 SAFE = "/:?#@!&*+,;=%~-._"  # of a web address; brackets, quotes and dollars mean something in Markdown
@@ -150,7 +151,8 @@ class EntryView:
     def _claim(self, claim: NamedClaim) -> ClaimView:
         checks = self.evidence.about("claims") if self.evidence is not None else ()
         check = next((c for c in checks if c.name == claim.name), None)
-        verdict, note = (check.verdict, check.note) if check is not None else ("not checked", "")
+        verdict: Verdict = check.verdict if check is not None else "not checked"
+        note = check.note if check is not None else ""
         return ClaimView(claim.name, self.read(claim.text), claim.about, claim.refuted, verdict, note)
 
     @property
