@@ -80,9 +80,9 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp-run requirements/dev.txt
 	$(VENV)/bin/python $(PIP) -r requirements/dev.txt
 	@touch $@
 
-# Pandoc, and the V8 in which KaTeX runs, are built for few machines; without them the tests that call them skip.
+# Pandoc, Anki, and the V8 in which KaTeX runs, are built for few machines; without them the tests that call them skip.
 $(VENV)/.stamp-readers: $(VENV)/.stamp-dev requirements/readers.txt
-	$(VENV)/bin/python $(PIP) -r requirements/readers.txt || echo "SKIPPED Pandoc and KaTeX: they cannot be installed here"
+	$(VENV)/bin/python $(PIP) -r requirements/readers.txt || echo "SKIPPED readers: Pandoc, KaTeX or Anki cannot be installed here"
 	@touch $@
 
 # Playwright too is built for few machines; without it the tests in a browser skip.

@@ -35,9 +35,16 @@ def export_stored(catalogue: Catalogue, ids: Sequence[str]) -> str:
 
 
 def stored_views(catalogue: Catalogue, ids: Sequence[str]) -> tuple[EntryView, ...]:
-    """Views of some entries with the evidence of earlier checks, and what else is kept, that still holds."""
+    """Views of some entries with the evidence of earlier checks that still holds, and what else is kept."""
     stored = {i: catalogue[i].stored_evidence() for i in ids}
-    return views(catalogue, ids, {i: found for i, found in stored.items() if found is not None}, kept(catalogue, ids))
+    return kept_views(catalogue, ids, {i: found for i, found in stored.items() if found is not None})
+
+
+def kept_views(
+    catalogue: Catalogue, ids: Sequence[str], evidence: Mapping[str, Evidence] | None = None
+) -> tuple[EntryView, ...]:
+    """Views of some entries with what is kept of them, so that only the rest is made when it is read."""
+    return views(catalogue, ids, evidence, kept(catalogue, ids))
 
 
 def export_evidence(evidence: Mapping[str, Evidence]) -> str:

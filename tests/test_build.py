@@ -42,7 +42,10 @@ SMALL: dict[str, Any] = {
         "differentiate": ["v"],
     },
 }
-NAMES = {"catalogue.json", "evidence.json", "docs/index.md", "cheatsheet/cheatsheet.tex", "cheatsheet/cheatsheet.md"}
+NAMES = {
+    *("catalogue.json", "catalogue.schema.json", "evidence.json", "evidence.schema.json"),
+    *("docs/index.md", "cheatsheet/cheatsheet.tex", "cheatsheet/cheatsheet.md"),
+}
 
 
 @pytest.fixture

@@ -84,6 +84,12 @@ def test_it_writes_to_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["softmax", "--topic", "activations"], 2, "not both"),
         (["softmax", "--format", "bibtxt"], 2, "did you mean 'bibtex'"),
         (["softmax", "--format", "bibtex", "--json"], 2, "leave out --json"),
+        (["softmax", "--format", "csv", "--json"], 2, "leave out --json"),
+        (["--format", "schema", "--json"], 2, "leave out --json"),
+        (["softmax", "--format", "schema"], 2, "leave out the ids"),
+        (["--format", "schema", "--topic", "activations"], 2, "leave out the ids and topics"),
+        (["softmax", "--format", "apkg"], 2, "-o PATH"),
+        (["softmax", "--format", "apkg", "-o", "no/such/folder/x.apkg"], 2, "make it first"),
         (["softmax", "--format", "bibtex", "-o", "no/such/folder/x.bib"], 2, "make it first"),
     ],
 )

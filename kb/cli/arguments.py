@@ -300,17 +300,22 @@ def _working(commands: _Commands) -> None:
     one.add_argument("--format", choices=("tex", "pdf", "md"), default="tex", help="tex (the default), pdf or md")
     one.add_argument("-o", "--output", metavar="PATH", help="write here instead of stdout; pdf needs it")
     one = _command(
-        commands, "export", "work", "the selected entries for other programs: all about them, or their references"
+        commands,
+        "export",
+        "work",
+        "the selected entries for other programs: all about them, their references or symbols, or cards to learn",
     )
     one.add_argument("ids", metavar="ID", nargs="*")
     one.add_argument("--topic", metavar="T", action="append", help="entries of this topic (may be given several times)")
     one.add_argument(
         "--format",
-        choices=("json", "bibtex"),
+        choices=("json", "bibtex", "csv", "apkg", "schema"),
         default=None,
-        help="json (the default): the document that build writes; bibtex: the references of the entries, each once",
+        help="json (the default): the document that build writes; bibtex: the references of the entries, each once; "
+        "csv: a row for each of their symbols; apkg: a deck of Anki cards of formulas, derivatives and symbols "
+        "(takes eqkb[anki]); schema: the JSON Schema of the document, without ids",
     )
-    one.add_argument("-o", "--output", metavar="PATH", help="write here instead of stdout")
+    one.add_argument("-o", "--output", metavar="PATH", help="write here instead of stdout; apkg needs it")
     one = _command(commands, "sources", "sources", "the items of documents: what covers each, and what was found there")
     one.add_argument(
         "which", metavar="DOCUMENT", nargs="?", help="a document, an item (document/key), or an entry; all without it"

@@ -98,27 +98,57 @@ def cheatsheet_command(options: argparse.Namespace) -> int:
 
 def export_command(options: argparse.Namespace) -> int:
     """``eqkb export``."""
-    if options.json and options.format == "bibtex":
+    form = options.format or "json"
+    if options.json and form != "json":
         raise EqkbError("--json is --format json; leave out --json, or --format")
-    catalogue = catalogue_of(options)
-    ids = _selected(catalogue, options)
-    if options.format == "bibtex":
-        from generators.bibtex import bibtex
-
-        text = bibtex(catalogue, ids)
-    else:
-        _require_usable(catalogue, ids)
-        from generators.export import export_stored
-
-        text = export_stored(catalogue, ids)
+    if form == "schema" and (options.ids or options.topic):
+        raise EqkbError("the schema is that of every JSON export; leave out the ids and topics")
+    if form == "apkg" and options.output is None:
+        raise EqkbError("an Anki deck is no text; say where to write it with -o PATH")
+    content = _exported(options, form)
     if options.output is None:
-        print(text, end="")
+        _print_as_it_is(content)
         return 0
     from generators.files import write_file
 
-    write_file(Path(options.output), text.encode())
+    write_file(Path(options.output), content)
     print(f"wrote {options.output}", file=sys.stderr)
     return 0
+
+
+def _exported(options: argparse.Namespace, form: str) -> bytes:
+    """The document in one of the formats."""
+    from generators import export
+
+    if form == "schema":
+        return export.schema().encode()
+    if form == "apkg":
+        from generators.deck import require_genanki
+
+        require_genanki()
+    catalogue = catalogue_of(options)
+    ids = _selected(catalogue, options)
+    if form == "bibtex":
+        from generators.bibtex import bibtex
+
+        return bibtex(catalogue, ids).encode()
+    _require_usable(catalogue, ids)
+    if form == "csv":
+        from generators.symbols_csv import symbols_csv
+
+        return symbols_csv(export.kept_views(catalogue, ids)).encode()
+    if form == "apkg":
+        from generators.deck import deck
+
+        return deck(export.stored_views(catalogue, ids))
+    return export.export_stored(catalogue, ids).encode()
+
+
+def _print_as_it_is(content: bytes) -> None:
+    """Text whose line ends are part of its format."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(newline="")
+    print(content.decode(), end="")
 
 
 def _selected(catalogue: Catalogue, options: argparse.Namespace) -> list[str]:
