@@ -8,6 +8,7 @@ is loaded.
 
 from __future__ import annotations
 
+import compileall
 import gzip
 import os
 import re
@@ -62,6 +63,7 @@ class Project:
         self.folder, self.cache, self.out = folder / "project", folder / "cache", folder / "out"
         for name in ("kb", "generators", "site"):
             shutil.copytree(ROOT / name, self.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        compileall.compile_dir(self.folder, quiet=1)  # as installing it does
         self.catalogue = self.folder / "equations.yaml"
         for name in ("equations.yaml", "CONTRIBUTING.md"):
             shutil.copy(ROOT / name, self.folder / name)
