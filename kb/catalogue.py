@@ -88,6 +88,10 @@ class Catalogue(Mapping[str, "Equation"]):
         except NotFound as error:
             raise UnknownEntry(str(error)) from None
 
+    def written_in(self, profile: Profile) -> Catalogue:
+        """The same entries in another notation."""
+        return Catalogue(self.records, profile)
+
     def search(self, words: str) -> Catalogue:
         """The entries that answer all words, the best first, as ``eqkb search`` finds them."""
         from kb.search import search

@@ -6,8 +6,9 @@ the words of the language. ``plain`` is what is used where nothing else is asked
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +26,19 @@ SIGNS = {
     "delta": r"\delta",
     "trace": r"\operatorname{tr}",
     "stop": r"\operatorname{sg}",
+}
+# The commands that stand for them where macros are asked for, so that a paper can define them as it likes.
+_MACROS = {
+    "transpose": "transpose",
+    "elementwise": "elementwise",
+    "E": "expectation",
+    "eye": "identity",
+    "zeros": "zeros",
+    "ones": "ones",
+    "one_hot": "unitvector",
+    "delta": "kronecker",
+    "trace": "trace",
+    "stop": "stopgradient",
 }
 BARS = {"double": (r"\lVert", r"\rVert"), "single": (r"\lvert", r"\rvert")}
 LAYOUTS = ("usual", "numerator", "denominator")
@@ -55,7 +69,7 @@ class Face:
     """How the letters of some names are set; an empty condition holds for all.
 
     ``commands`` stand around a letter, the outermost first; ``beyond`` includes all numbers of axes above those of
-    ``axes``.
+    ``axes``. ``macro`` is the command that stands for all of them where macros are asked for.
     """
 
     commands: tuple[str, ...]
@@ -65,6 +79,11 @@ class Face:
     roles: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     random: bool | None = None
+    macro: str = ""
+
+    def around(self, tex: str) -> str:
+        """A letter in this face."""
+        return "".join(f"\\{command}{{" for command in self.commands) + tex + "}" * len(self.commands)
 
     def fits(self, trait: Trait, axes: int) -> bool:
         """Whether it is meant for a name of so many axes."""
@@ -84,7 +103,7 @@ class Profile:
     ``file`` is where it was read from, if it is somebody's own. ``faces`` are tried in turn; ``words`` has TeX for
     functions of the language and for SIGNS. ``gradient`` is one of GRADIENTS, for the derivative of a number by an
     array, ``layout`` one of LAYOUTS, for derivatives without indices, ``indices`` one of INDICES, ``norm`` a key of
-    BARS.
+    BARS. ``macros`` are the commands that formulas use instead of what TeX has, with their meaning.
     """
 
     name: str = "plain"
@@ -96,6 +115,7 @@ class Profile:
     gradient: str = "usual"
     layout: str = "usual"
     indices: str = "joined"
+    macros: Mapping[str, str] = field(default_factory=dict)
 
     def face(self, trait: Trait, axes: int) -> tuple[str, ...]:
         """The commands that set a letter, without their backslashes."""
@@ -113,6 +133,23 @@ class Profile:
     def bars(self) -> tuple[str, str]:
         """What stands around a norm."""
         return BARS[self.norm]
+
+    def with_macros(self) -> Profile:
+        """The same with a command for every face that names one, and for every sign."""
+        faces = [f for f in self.faces if f.macro]
+        macros = {f.macro: f"[1]{{{f.around('#1')}}}" for f in faces}
+        macros |= {name: f"{{{self.sign(word)}}}" for word, name in _MACROS.items()}
+        return replace(
+            self,
+            faces=tuple(replace(f, commands=(f.macro,)) if f.macro else f for f in self.faces),
+            words={**self.words, **{word: f"\\{name}" for word, name in _MACROS.items()}},
+            macros=macros,
+        )
+
+    def definitions(self, tex: str) -> str:
+        """The lines that define the macros in some TeX, unless the paper does."""
+        used = {name: meaning for name, meaning in self.macros.items() if re.search(rf"\\{name}(?![A-Za-z])", tex)}
+        return "".join(f"\\providecommand{{\\{name}}}{meaning}\n" for name, meaning in used.items())
 
 
 PLAIN = Profile(about="Italic letters throughout, as most papers and blogs write.")

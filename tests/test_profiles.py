@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from functools import cache
 from pathlib import Path
@@ -86,6 +87,48 @@ def test_only_faces_and_commas_differ(entry_id: str) -> None:
     assert bare(one.latex()) == bare(other.latex())
     for wrt in one.entry.differentiate[:1]:
         assert bare(one.vjp([wrt]).latex()) == bare(other.vjp([wrt]).latex())
+
+
+# --- macros ------------------------------------------------------------------------------------------
+
+
+def expanded(tex: str, definition: str) -> str:
+    """The TeX without one of its macros."""
+    found = re.fullmatch(r"\\providecommand\{\\(\w+)\}(\[1\])?\{(.*)\}", definition)
+    assert found is not None
+    name, argument, meaning = found.groups()
+    if not argument:
+        return re.sub(rf"\\{name}(?![A-Za-z])", lambda _: meaning, tex)
+    opening, closing = meaning.split("#1")
+    inner = r"((?:[^{}]|\{[^{}]*\})*)"
+    return re.sub(rf"\\{name}\{{{inner}\}}", lambda use: f"{opening}{use[1]}{closing}", tex)
+
+
+@pytest.mark.parametrize("entry_id", sampled(IDS, 8))
+def test_macros_mean_what_stands_without_them(entry_id: str) -> None:
+    book = shipped("dlbook")
+    profile = book.profile.with_macros()
+    one, other = book[entry_id], book.written_in(profile)[entry_id]
+    wrt = one.entry.differentiate[:1]
+    for expected, tex in [(one.latex(), other.latex()), *((one.vjp([n]).latex(), other.vjp([n]).latex()) for n in wrt)]:
+        made = functools.reduce(expanded, profile.definitions(tex).splitlines(), tex)
+        made = re.sub(r"\\mathrm\{(\\[a-z]+)\}", r"\1", made)  # which has no small Greek letters
+        assert re.sub(r"\s", "", made) == re.sub(r"\s", "", expected)
+
+
+def test_macros_stand_before_what_uses_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["latex", "linear", "--notation", "dlbook", "--macros", "--wrt", "x", "--form", "vjp"]) == 0
+    *definitions, formula = capsys.readouterr().out.splitlines()
+    assert formula == r"\bar{\vect{x}} = \mat{W}^{\transpose} \bar{\vect{y}}"
+    assert definitions == [
+        r"\providecommand{\vect}[1]{\boldsymbol{#1}}",
+        r"\providecommand{\mat}[1]{\boldsymbol{#1}}",
+        r"\providecommand{\transpose}{\top}",
+    ]
+    assert main(["latex", "vae_elbo", "--macros", "--env", "equation"]) == 0
+    remark, mean, begin, *_ = capsys.readouterr().out.splitlines()
+    assert remark == r"% \usepackage{amsmath,amssymb}" and begin == r"\begin{equation}"
+    assert mean == r"\providecommand{\expectation}{\mathbb{E}}"
 
 
 # --- files -------------------------------------------------------------------------------------------
@@ -202,6 +245,8 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "a key of a face": ("faces:\n  - {axis: 1, face: mathbf}", "3:6", "unknown key 'axis'; did you mean 'axes'?"),
     "a word": ("words:\n  transposed: T", "3:3", "a profile has no word 'transposed'; did you mean 'transpose'?"),
     "a command": ("words:\n  log: \\input{x}", "3:8", "\\input is not allowed"),
+    "a macro": ("faces:\n  - {face: none, macro: matrix}", "3:25", "TeX has a command \\matrix already"),
+    "no macro": ("faces:\n  - {face: none, macro: my_face}", "3:25", "'my_face' cannot name a command"),
     "a choice": ("norm: triple", "2:1", "'triple' is not a kind of bars"),
     "no mapping": ("words: [log]", "2:1", "a list where a mapping belongs"),
 }

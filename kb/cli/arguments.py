@@ -30,7 +30,7 @@ _JSON = {
     "differentiable, objective, frameworks, related, variants (id, about, of), sources, notes, references, evidence",
     "latex": "an object with id, wrt, form, latex (with --claim claim, about, refuted too; with --env, --where or "
     "--derivation env, label, labels, where, derivation, packages, and paper, which is all that is printed; with "
-    "--format md markdown)",
+    "--macros macros, the lines that define them; with --format md markdown)",
     "diff": "an object with id, wrt, form, shape, text, latex, steps, uses, code, verdict",
     "derive": "an object with id, wrt, steps (rule, continues, because, statements, text, latex), points, numbers, "
     "difference",
@@ -244,6 +244,12 @@ def _formulas(commands: _Commands) -> None:
     )
     one.add_argument(
         "--where", action="store_true", help="with a sentence on each symbol that occurs: its shape, domain and meaning"
+    )
+    one.add_argument(
+        "--macros",
+        action="store_true",
+        help="with commands such as \\vect{x} and \\transpose, which a paper may define as it likes; what they mean "
+        "in the notation stands before the formula",
     )
     one.add_argument(
         "--derivation",

@@ -24,6 +24,8 @@ _SEVERAL = ("vjp", "jvp")
 def latex_command(options: argparse.Namespace) -> int:
     """``eqkb latex``."""
     catalogue = catalogue_of(options)
+    if options.macros:
+        catalogue = catalogue.written_in(catalogue.profile.with_macros())
     equation = catalogue[options.id]
     if not options.wrt and options.form:
         raise EqkbError("--form says which derivative; add --wrt SYMBOL, or leave it out")
@@ -36,10 +38,11 @@ def latex_command(options: argparse.Namespace) -> int:
     answer = claim_answer(equation, claim) if claim else latex_answer(equation, derivative, options.wrt or [])
     if any((options.env, options.label is not None, options.where, options.derivation)):
         answer |= _for_a_paper(equation, derivative, claim, options)
+    macros = catalogue.profile.definitions(answer.get("paper", answer["latex"]))
     if options.json:
-        print_json(answer)
+        print_json(answer | ({"macros": macros.splitlines()} if options.macros else {}))
     else:
-        print(answer.get("paper", answer["latex"]))
+        print(answer.get("paper", f"{macros}{answer['latex']}"))
     return 0
 
 
@@ -70,6 +73,7 @@ def _print_section(catalogue: Catalogue, equation: Equation, options: argparse.N
         "--env": options.env,
         "--label": options.label is not None,
         "--derivation": options.derivation,
+        "--macros": options.macros,
     }
     for name in (name for name, value in given.items() if value):
         raise EqkbError(f"--format md prints the entry itself as a section of Markdown; leave out {name}, or --format")

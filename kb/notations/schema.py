@@ -21,6 +21,12 @@ FACES = ("boldsymbol", "mathbf", "mathrm", "mathsf", "mathit", "mathcal", "mathb
 _OPERATOR = re.compile(r"\\(?:ln|lg|log|exp|det|operatorname\{[A-Za-z][A-Za-z-]*\})")
 _WORDS = {*SIGNS, *FUNCTIONS} - {"sqrt", "abs", "floor", "exp"}  # those are no words in a formula
 _MORE = "more"
+# Commands of TeX that formulas and papers use, besides those of glyphs.
+_TAKEN = frozenset(
+    "frac sum prod int sqrt text left right begin end log ln exp lim max min sin cos tan tanh det operatorname matrix"
+    " vector pmatrix bmatrix cases array label ref tag bf it rm tt top to in le ge ne not and or mod big Big quad qquad"
+    " langle rangle lvert rvert lVert rVert lfloor rfloor over atop choose sub sup par def let new".split()
+)
 
 
 def _word(value: str) -> str:
@@ -36,6 +42,14 @@ def _face(value: str) -> str:
         if word not in FACES and value != "none":
             hint = near(word, [*FACES, "none"]) or f"; there are none, {', '.join(FACES)}"
             fail(f"{shorten(word)} is not a face{hint}", value.index(word))
+    return value
+
+
+def _macro(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{2,30}", value):
+        fail(f"{shorten(value)} cannot name a command; use 2 to 30 letters, without a backslash")
+    if value in _TAKEN or glyph_fault(f"\\{value}") is None or glyph_fault(f"\\{value}{{x}}") is None:
+        fail(f"TeX has a command \\{value} already; choose another name, such as my{value}")
     return value
 
 
@@ -57,6 +71,7 @@ class FaceRecord(Record):
     roles: list[Annotated[str, choice((*get_args(Role), "step"), "role")]] = Field(default_factory=list)
     domains: list[Annotated[str, choice(tuple(DOMAINS), "domain")]] = Field(default_factory=list)
     random: bool | None = None
+    macro: Annotated[Line, AfterValidator(_macro)] = ""
 
 
 class ProfileRecord(Record):
@@ -112,4 +127,4 @@ def _rule(record: FaceRecord) -> Face:
     axes = tuple(n for n in record.axes if isinstance(n, int))
     commands = () if record.face == "none" else tuple(record.face.split())
     kinds, roles, domains = (tuple(listed) for listed in (record.kinds, record.roles, record.domains))
-    return Face(commands, axes, _MORE in record.axes, kinds, roles, domains, record.random)
+    return Face(commands, axes, _MORE in record.axes, kinds, roles, domains, record.random, record.macro)

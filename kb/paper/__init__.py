@@ -84,10 +84,11 @@ class Fragment:
         return derivation_align(self.derivation) if self.derivation is not None else ""
 
     def latex(self) -> str:
-        """All of it, behind a remark on the packages where amsmath alone is not enough."""
+        """All of it, behind a remark on the packages where amsmath alone is not enough, and what macros mean."""
         # What explains the symbols follows the first display.
         parts = [self.formula, self.where, self.steps] if self.formula else [self.steps, self.where]
         text = "\n".join(filter(None, parts))
+        text = self.subject.equation.programs.profile.definitions(text) + text
         needed = packages(text)
         return text if needed == ("amsmath",) else f"% \\usepackage{{{','.join(needed)}}}\n{text}"
 

@@ -93,6 +93,8 @@ _SIGNS = {
     "det": "det", "sin": "sin", "cos": "cos", "tanh": "tanh", "Pr": "Pr", "hbar": "ħ", "imath": "i", "jmath": "j",
     "aleph": "ℵ", "Re": "Re", "Im": "Im",
 }  # fmt: skip
+# Alphabets without small Greek letters.
+_LATIN_ALONE = ("mathbf", "mathrm", "mathsf", "mathit", "mathcal", "mathbb", "mathfrak")
 _SCRIPT_LETTERS = {"L": "ℒ", "N": "𝒩", "T": "𝒯"}
 _OVER = {a: mark for short, long, mark in _ACCENTS.values() for a in (short[1:], long[1:])} | {
     "vec": "\u20d7", "ddot": "\u0308", "check": "\u030c", "breve": "\u0306", "acute": "\u0301", "grave": "\u0300",
@@ -213,7 +215,7 @@ def _faced(tex: str, commands: Sequence[str]) -> str:
         return f"{covered[1]}{_faced(covered[3], commands)}}}"
     if not commands or re.match(r"\\(?:math|operatorname|text|boldsymbol|underline)", tex):
         return tex
-    if re.match(r"\\[a-z]", tex) and commands[-1] != "boldsymbol":  # TeX has small Greek letters in italics alone
+    if re.match(r"\\[a-z]", tex) and commands[-1] in _LATIN_ALONE:  # TeX has small Greek letters in italics alone
         return tex if commands == ("mathrm",) else rf"\boldsymbol{{{tex}}}"
     return "".join(f"\\{c}{{" for c in commands) + tex + "}" * len(commands)
 
