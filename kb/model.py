@@ -12,6 +12,8 @@ Kind = Literal["definition", "update", "identity", "derivative", "objective"]
 SymbolKind = Literal["real", "integer", "label", "function", "law", "reducer"]
 Role = Literal["input", "parameter", "state", "hyperparameter", "output", "step"]
 Finding = Literal["right", "convention", "misnamed", "incomplete", "garbled", "missing", "error"]
+Detail = Literal["derivatives", "backward", "symbols", "references", "evidence"]
+DETAILS: tuple[Detail, ...] = ("derivatives", "symbols")  # of a sheet that does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,32 @@ class Document:
     items: tuple[tuple[str, str], ...] = ()
     date: str = ""
     url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SheetSection:
+    """A part of a cheat sheet: entries by id, then all entries of some topics."""
+
+    title: str
+    entries: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A cheat sheet that a catalogue declares: what stands on it, in how much detail and in which form.
+
+    ``pages`` is the number of pages that it may fill, None for as many as it takes.
+    """
+
+    key: str
+    title: str
+    about: str = ""
+    sections: tuple[SheetSection, ...] = ()
+    details: tuple[Detail, ...] = DETAILS
+    columns: int | None = None
+    landscape: bool = False
+    pages: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

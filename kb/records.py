@@ -14,10 +14,25 @@ from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+from kb import documents as document_section
+from kb import sheets as sheet_section
 from kb.cache import cache_path, keep, read_kept
-from kb.documents import SECTION, source_faults
+from kb.documents import source_faults
 from kb.errors import CatalogueError, Fault, Location, NotFound, nearest
-from kb.model import Document, Entry, NamedClaim, Objective, Plot, Reference, SourceItem, Symbol, Variant
+from kb.model import (
+    Document,
+    Entry,
+    NamedClaim,
+    Objective,
+    Plot,
+    Reference,
+    Sheet,
+    SheetSection,
+    SourceItem,
+    Symbol,
+    Variant,
+)
+from kb.sheets import sheet_faults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +56,8 @@ _CODE = (
     "parser",
     "records",
     "schema",
+    "sections",
+    "sheets",
     "sides",
     "source",
     "tree",
@@ -50,11 +67,12 @@ _CODE = (
 
 @dataclass(frozen=True)
 class CatalogueFile:
-    """The entries of one file, in its order, and the documents that it declares."""
+    """The entries of one file, in its order, and the documents and sheets that it declares."""
 
     path: str
     entries: Mapping[str, Entry]
     documents: tuple[Document, ...] = ()
+    sheets: tuple[Sheet, ...] = ()
 
     @cached_property
     def _source(self) -> Source | None:
@@ -77,7 +95,7 @@ class Records(Mapping[str, Entry]):
     """All entries of one or several files by id, the shipped ones first.
 
     ``selected`` are the ids that commands without ids work on; ``broken`` those of entries with
-    structural faults, most of which are missing here. ``documents`` are those of all files by key.
+    structural faults, most of which are missing here. ``documents`` and ``sheets`` are those of all files by key.
     """
 
     def __init__(
@@ -90,7 +108,10 @@ class Records(Mapping[str, Entry]):
         self._entries: dict[str, Entry] = {}
         self._aliases: dict[str, str] = {}
         self.documents: dict[str, Document] = {}
+        self.sheets: dict[str, Sheet] = {}
         for file in files:
+            for sheet in file.sheets:
+                self.sheets.setdefault(sheet.key, sheet)
             for document in file.documents:
                 self.documents.setdefault(document.key, document)
             for entry_id, entry in file.entries.items():
@@ -199,8 +220,9 @@ def structural_faults(
         if path != base:
             chosen.append(file)
     faults.extend(_clashes(files, broken))
-    if SECTION not in broken:
+    if document_section.SECTION not in broken:
         faults.extend(source_faults(files))
+    faults.extend(sheet_faults(files, broken))
     selected = dict.fromkeys(i for file in (chosen if paths else files) for i in file.entries)
     faults.sort(key=lambda f: (f.location.file, f.location.line, f.location.column) if f.location else ("", 0, 0))
     return (None if unreadable else Records(files, list(selected), frozenset(broken))), faults
@@ -288,16 +310,20 @@ def _read(path: StrPath) -> tuple[CatalogueFile | None, list[Fault], frozenset[s
 
 
 def _check(source: Source, name: str) -> tuple[CatalogueFile, list[Fault], frozenset[str]]:
-    from kb.schema import to_documents, to_entry
+    from kb.schema import to_entry
+    from kb.sections import to_documents, to_sheets
 
     entries: dict[str, Entry] = {}
     documents: tuple[Document, ...] = ()
+    sheets: tuple[Sheet, ...] = ()
     faults = list(source.faults)
     broken: set[str] = {fault.location.path.split(".")[0] for fault in faults if fault.location}
     for entry_id, data in source.data.items():
         try:
-            if entry_id == SECTION:
+            if entry_id == document_section.SECTION:
                 documents = to_documents(data)
+            elif entry_id == sheet_section.SECTION:
+                sheets = to_sheets(data)
             else:
                 entries[entry_id] = to_entry(entry_id, data, name)
         except CatalogueError as error:
@@ -309,7 +335,7 @@ def _check(source: Source, name: str) -> tuple[CatalogueFile, list[Fault], froze
             last = faults[-1].location
             faults.append(Fault("there are more faults after these; mend these first", location=last))
             break
-    return CatalogueFile(name, entries, documents), faults, frozenset(broken)
+    return CatalogueFile(name, entries, documents, sheets), faults, frozenset(broken)
 
 
 class _Cached:
@@ -358,9 +384,14 @@ class _Cached:
             header = json.loads(first)
             if header != self.key | {"payload": hashlib.sha256(payload.encode()).hexdigest()}:
                 return None
-            rows, documents = json.loads(payload)
+            rows, documents, sheets = json.loads(payload)
             entries = {row["id"]: _restore(row, self.file) for row in rows}
-            return CatalogueFile(self.file, entries, tuple([_restore_document(row) for row in documents]))
+            return CatalogueFile(
+                self.file,
+                entries,
+                tuple([_restore_document(row) for row in documents]),
+                tuple([_restore_sheet(row) for row in sheets]),
+            )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
@@ -369,7 +400,7 @@ class _Cached:
         import hashlib
         import json
 
-        payload = json.dumps(_plain((tuple(file.entries.values()), file.documents)), separators=(",", ":"))
+        payload = json.dumps(_plain((tuple(file.entries.values()), file.documents, file.sheets)), separators=(",", ":"))
         header = self.key | {"payload": hashlib.sha256(payload.encode()).hexdigest()}
         keep(self.cache, json.dumps(header) + "\n" + payload)
 
@@ -415,6 +446,11 @@ def _restore_variant(row: dict[str, Any]) -> Variant:
 
 def _restore_document(row: dict[str, Any]) -> Document:
     return Document(**row | {"items": tuple([(key, title) for key, title in row["items"]])})
+
+
+def _restore_sheet(row: dict[str, Any]) -> Sheet:
+    sections = tuple([SheetSection(**_deep(section)) for section in row["sections"]])
+    return Sheet(**_deep(row) | {"sections": sections})
 
 
 def _deep(row: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from kb.fields import (
     Argument,
     Arxiv,
     Count,
-    Date,
     Decimal,
     Doi,
     Dotted,
@@ -47,7 +46,6 @@ from kb.fields import (
     what_is,
 )  # fmt: skip
 from kb.model import (
-    Document,
     Entry,
     Finding,
     Kind,
@@ -126,21 +124,6 @@ class VariantRecord(Record):
     given: dict[str, Text] = Field(default_factory=dict)
 
 
-class DocumentRecord(Record):
-    """``documents.hundred``."""
-
-    title: Line
-    date: Date = ""
-    url: Url | None = None
-    items: Annotated[dict[str, Line], Field(min_length=1)]
-
-
-class DocumentsRecord(Record):
-    """The section ``documents`` of a file."""
-
-    documents: dict[str, DocumentRecord]
-
-
 class ObjectiveRecord(Record):
     """``objective``."""
 
@@ -194,7 +177,6 @@ _RECORDS: dict[str, type[Record]] = {
     "references": ReferenceRecord,
     "sources": SourceRecord,
     "variants": VariantRecord,
-    "documents": DocumentRecord,
     "objective": ObjectiveRecord,
     "plot": PlotRecord,
 }
@@ -428,31 +410,3 @@ def _symbol(name: str, record: SymbolRecord) -> Symbol:
         glyph=record.glyph,
         about=record.about,
     )
-
-
-def to_documents(data: Data) -> tuple[Document, ...]:
-    """The section ``documents`` of a file.
-
-    Raises CatalogueError with every fault of it; their places are paths inside the section.
-    """
-    filled = with_gaps(data)
-    faults = list(_bad_document_keys(filled)) if isinstance(filled, dict) else []
-    try:
-        record = DocumentsRecord.model_validate({"documents": filled})
-    except ValidationError as error:
-        faults += faults_of(error, EntryRecord, _RECORDS, under=1)
-    if faults:
-        raise CatalogueError(faults)
-    return tuple(Document(key, d.title, tuple(d.items.items()), d.date, d.url) for key, d in record.documents.items())
-
-
-def _bad_document_keys(documents: dict[str, Any]) -> Iterator[Fault]:
-    for key, document in documents.items():
-        if not re.fullmatch(r"[A-Za-z][\w-]{0,63}", key, re.ASCII):
-            message = f"{shorten(key)} cannot name a document; use at most 64 ASCII letters, digits, '_' and '-'"
-            yield Fault(message, key, AT_KEY)
-        items = document.get("items") if isinstance(document, dict) else None
-        for item in items if isinstance(items, dict) else ():
-            if not re.fullmatch(r"[\w.-]{1,64}", item, re.ASCII):
-                message = f"{shorten(item)} cannot name an item; use at most 64 ASCII letters, digits, '.', '_' and '-'"
-                yield Fault(message, f"{key}.items.{item}", AT_KEY)

@@ -10,7 +10,8 @@ import yaml
 from kb.errors import CatalogueError, Fault
 from kb.glyphs import glyph_fault
 from kb.model import Document, Entry, NamedClaim, Objective, Plot, Reference, SourceItem, Symbol
-from kb.schema import to_documents, to_entry
+from kb.schema import to_entry
+from kb.sections import to_documents
 from kb.source import AT_KEY, parse_source
 
 MINIMAL = """
