@@ -16,16 +16,17 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from generators import markdown
-from generators.cheatsheet import sheet
 from generators.code import module, module_name
 from generators.evidence import gather
 from generators.export import dump, evidence_schema, export, export_evidence, schema
 from generators.files import write_file
 from generators.kept import shown
+from generators.sheets import Contents, declared, ids_of, selection, sheet
 from generators.site import site, why_not
 from generators.sources import DocumentView, documents
 from generators.views import EntryView, views
 from kb.errors import CheckFailed, EqkbError
+from kb.sheets import WHOLE
 
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
@@ -75,13 +76,25 @@ def rendered(
     files["docs/index.md"] = markdown.index(entries, drawn_on)
     if drawn_on:
         files["docs/sources.md"] = markdown.sources(drawn_on)
-    files["cheatsheet/cheatsheet.tex"] = sheet(entries, "tex")
-    files["cheatsheet/cheatsheet.md"] = sheet(entries, "md")
+    for name, contents in _sheets(entries).items():
+        files[f"cheatsheet/{name}.tex"] = sheet(contents, "tex")
+    files[f"cheatsheet/{WHOLE}.md"] = sheet(selection(entries), "md")
     files["catalogue.json"] = export(entries)
     files["catalogue.schema.json"] = schema()
     files["evidence.json"] = export_evidence(evidence)
     files["evidence.schema.json"] = evidence_schema()
     return files
+
+
+def _sheets(entries: Sequence[EntryView]) -> dict[str, Contents]:
+    """The sheet of all entries, and those that are declared and have no others."""
+    made = {WHOLE: selection(entries)}
+    known = {view.id for view in entries}
+    for view in entries[:1]:
+        for key, declaration in view.catalogue.records.sheets.items():
+            if known.issuperset(ids_of(view.catalogue, declaration)):
+                made[key] = declared(view.catalogue, declaration, entries)
+    return made
 
 
 def _site(entries: Sequence[EntryView], drawn_on: Sequence[DocumentView], out: Path, jobs: int) -> dict[str, bytes]:

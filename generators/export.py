@@ -13,9 +13,9 @@ from pydantic_core import to_json
 
 from generators import exported
 from generators.exported import FORMAT
-from generators.kept import kept
+from generators.kept import stored_views
 from generators.parts import DerivativeView, Formula, VariantView
-from generators.views import EntryView, views
+from generators.views import EntryView
 from kb import __version__
 from kb.model import SourceItem, Symbol
 
@@ -32,19 +32,6 @@ def export(entries: Sequence[EntryView]) -> str:
 def export_stored(catalogue: Catalogue, ids: Sequence[str]) -> str:
     """Some entries in one document, with the evidence of earlier checks that still holds."""
     return export(stored_views(catalogue, ids))
-
-
-def stored_views(catalogue: Catalogue, ids: Sequence[str]) -> tuple[EntryView, ...]:
-    """Views of some entries with the evidence of earlier checks that still holds, and what else is kept."""
-    stored = {i: catalogue[i].stored_evidence() for i in ids}
-    return kept_views(catalogue, ids, {i: found for i, found in stored.items() if found is not None})
-
-
-def kept_views(
-    catalogue: Catalogue, ids: Sequence[str], evidence: Mapping[str, Evidence] | None = None
-) -> tuple[EntryView, ...]:
-    """Views of some entries with what is kept of them, so that only the rest is made when it is read."""
-    return views(catalogue, ids, evidence, kept(catalogue, ids))
 
 
 def export_evidence(evidence: Mapping[str, Evidence]) -> str:

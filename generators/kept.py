@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from generators.parts import Shown
 from generators.processes import worked
+from generators.views import EntryView, views
 from kb.cache import EntryKeys, cache_path, keep, read_kept, source_digest
 from kb.evidence.kept import library_versions
 from kb.variants import ordered
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
     from kb.catalogue import Catalogue
+    from kb.evidence import Evidence
 
 _WORTH_PROCESSES = 12  # entries; a process takes about a second to start
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -51,6 +53,19 @@ def kept(catalogue: Catalogue, ids: Sequence[str]) -> dict[str, Shown]:
     keys = _Keys(catalogue)
     found = {i: _read(i, keys.of(i)) for i in ids}
     return {i: known for i, known in found.items() if known is not None}
+
+
+def stored_views(catalogue: Catalogue, ids: Sequence[str]) -> tuple[EntryView, ...]:
+    """Views of some entries with the evidence of earlier checks that still holds, and what else is kept."""
+    stored = {i: catalogue[i].stored_evidence() for i in ids}
+    return kept_views(catalogue, ids, {i: found for i, found in stored.items() if found is not None})
+
+
+def kept_views(
+    catalogue: Catalogue, ids: Sequence[str], evidence: Mapping[str, Evidence] | None = None
+) -> tuple[EntryView, ...]:
+    """Views of some entries with what is kept of them, so that only the rest is made when it is read."""
+    return views(catalogue, ids, evidence, kept(catalogue, ids))
 
 
 def _made(catalogue: Catalogue, entry_id: str) -> str:

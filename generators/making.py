@@ -235,7 +235,24 @@ class Making:
             derivative.steps,
             derivative.uses,
             tuple(_totals(derivative.presentation)),
+            tuple(self._saved(derivative.presentation)) if derivative.form == "vjp" else (),
         )
+
+    def _saved(self, presentation: Presentation) -> Iterator[Formula]:
+        """Arguments, steps and results that the statements read; a hyperparameter or a size need not be kept."""
+        fixed = {s.name for s in self.entry.symbols if s.role == "hyperparameter" or s.kind not in ("real", "label")}
+        context = presentation.context
+        own = {
+            str(line.left.base if isinstance(line.left, tree.Element) else line.left) for line in presentation.content
+        }
+        read = dict.fromkeys(name for line in presentation.content for name in tree.names(line.right))
+        stated = {name for step in presentation.before for target in step.targets for name in tree.names(target)}
+        known = {s.name for s in self.entry.symbols} | stated
+        order = [*(s.name for s in self.entry.symbols), *(n for n in read if n in stated)]
+        for name in dict.fromkeys(order):
+            if name in read and name in known and name not in fixed and name not in own:
+                node = tree.Name(name)
+                yield Formula(print_latex(node, context), print_text(node, context))
 
     @cached_property
     def _derivations(self) -> tuple[Derivation, ...]:

@@ -1,4 +1,4 @@
-"""Markdown: a page for each entry, an index, and the catalogue as one document.
+"""Markdown: a page for each entry, and an index.
 
 Formulas stand between dollar signs, as GitHub, Jupyter and Pandoc read them.
 """
@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from generators.notation import legend
 from generators.parts import Formula, Link, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
 from generators.sources import DocumentView
-from generators.views import SAFE, TITLE, EntryView, by_topic, title_of
+from generators.views import SAFE, TITLE, EntryView, by_topic
 from kb.printing import escape_html, escape_markdown, markdown_display, markdown_inline
 
 _FENCE = re.compile(r"`+")
@@ -135,13 +134,6 @@ def index(entries: Sequence[EntryView], documents: Sequence[DocumentView] = ()) 
 def sources(documents: Sequence[DocumentView]) -> str:
     """Documents item by item, with what was found there."""
     return tidy(render("sources.md.j2", escape_markdown, FILTERS, documents=documents))
-
-
-def document(entries: Sequence[EntryView]) -> str:
-    """Some entries as one document: formula, symbols and derivatives of each."""
-    topics = by_topic(entries)
-    values: dict[str, Any] = {"title": title_of(topics), "topics": topics, "legend": legend(topics)}
-    return tidy(render("document.md.j2", escape_markdown, FILTERS, **values))
 
 
 def section(view: EntryView) -> str:

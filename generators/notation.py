@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from generators.parts import Formula
-from generators.views import EntryView, Topic
+from generators.views import EntryView
 from kb.printing import Context, symbol_latex
 from kb.profiles import PLAIN, Profile
 
@@ -59,14 +59,8 @@ def signs(profile: Profile) -> tuple[Sign, ...]:
     return tuple(Sign(re.compile(pattern), Formula(latex, ""), meaning) for pattern, latex, meaning in rows)
 
 
-def legend(topics: Sequence[Topic]) -> tuple[Sign, ...]:
-    """The signs that occur in the formulas of a sheet."""
-    every = "\n".join(f.latex for topic in topics for view in topic.entries for f in _formulas(view))
-    profile = next((view.catalogue.profile for topic in topics for view in topic.entries), PLAIN)
+def legend(formulas: Iterable[Formula], entries: Sequence[EntryView]) -> tuple[Sign, ...]:
+    """The signs that occur in formulas of some entries."""
+    every = "\n".join(f.latex for f in formulas)
+    profile = next((view.catalogue.profile for view in entries), PLAIN)
     return tuple(s for s in signs(profile) if s.pattern.search(every))
-
-
-def _formulas(view: EntryView) -> Iterator[Formula]:
-    yield view.formula
-    yield from (d.formula for d in view.highlights)
-    yield from (size for symbol in view.symbols for size in symbol.sizes)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from generators.bibtex_text import person
+
 if TYPE_CHECKING:
     from kb.evidence import Check
     from kb.evidence.verdict import Verdict
@@ -101,7 +103,10 @@ class TotalView:
 
 @dataclass(frozen=True, slots=True)
 class DerivativeView:
-    """One form of the derivative with respect to some symbols; ``uses`` are the constraints it needs."""
+    """One form of the derivative with respect to some symbols; ``uses`` are the constraints it needs.
+
+    ``saved`` are values of the definition that a backward pass reads: what the forward pass must keep.
+    """
 
     form: str
     wrt: tuple[str, ...]
@@ -110,6 +115,7 @@ class DerivativeView:
     steps: tuple[str, ...]
     uses: tuple[str, ...]
     totals: tuple[TotalView, ...]
+    saved: tuple[Formula, ...] = ()
 
     def of_role(self, role: str) -> tuple[ShapeView, ...]:
         """The shapes of its cotangents, or of the derivatives."""
@@ -238,6 +244,13 @@ class ReferenceView:
     venue: str
     year: str
     url: str
+
+    @property
+    def cited(self) -> str:
+        """Surnames and year: ``Kingma and Ba 2015``; of more than two authors the first."""
+        names = [person(a).last for a in self.authors]
+        shown = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+        return f"{shown} {self.year}".strip()
 
 
 @dataclass(frozen=True, slots=True)

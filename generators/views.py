@@ -243,15 +243,16 @@ def _reference(reference: Reference) -> ReferenceView:
 
 @dataclass(frozen=True)
 class Topic:
-    """The entries of one topic in the order of the catalogue."""
+    """Entries that belong together: those of one topic in the order of the catalogue, or a section of a sheet."""
 
     name: str
     entries: tuple[EntryView, ...]
+    heading: str = ""
 
     @property
     def title(self) -> str:
         """For people: ``Linear algebra``."""
-        return topic_title(self.name)
+        return self.heading or topic_title(self.name)
 
     @cached_property
     def shared(self) -> tuple[SymbolView, ...]:

@@ -18,6 +18,7 @@ COMMANDS = (
 _WRITTEN = ("show", "latex", "diff", "derive", "cheatsheet", "export", "build")  # they write LaTeX
 _PAINTED = ("list", "search", "show", "sources", "check")
 ENVIRONMENTS = ("equation", "align", "none")
+PAPERS = ("a3", "a4", "a5", "letter", "legal", "tabloid")
 KINDS = ("definition", "update", "identity", "derivative", "objective")
 # What may follow as a separate word although it begins with '-'.
 _TEXT_OPTIONS = ("--expr", "--symbols")
@@ -35,7 +36,7 @@ _JSON = {
     "derive": "an object with id, wrt, steps (rule, continues, because, statements, text, latex), points, numbers, "
     "difference",
     "code": "an object with id, backward, code",
-    "cheatsheet": "an object with ids, format, text",
+    "cheatsheet": "an object with ids, format, details, text",
     "export": "an object with format, eqkb, entries (the document that is the default)",
     "sources": "a list of objects with ref, title, entry, verdict, finding, note, use, claim (name, formula), "
     "counterexample (sizes, values, found)",
@@ -278,6 +279,55 @@ def _formulas(commands: _Commands) -> None:
     one.add_argument("--backward", action="store_true", help="with the backward pass")
 
 
+def _sheets(commands: _Commands) -> None:
+    one = _command(commands, "cheatsheet", "sheets", "a cheat sheet of the selected entries, to print or to hang up")
+    one.add_argument("ids", metavar="ID", nargs="*")
+    one.add_argument("--topic", metavar="T", action="append", help="entries of this topic (may be given several times)")
+    one.add_argument("--sheet", metavar="NAME", help="a sheet that the catalogue declares, such as attention")
+    one.add_argument(
+        "--format",
+        choices=("tex", "pdf", "typ", "md"),
+        default="tex",
+        help="tex (the default); pdf, by TeX or else by Typst (eqkb[typst]); typ, for Typst; md",
+    )
+    one.add_argument(
+        "--with",
+        dest="details",
+        metavar="D,...",
+        help="what stands beside the formulas: derivatives, backward (the backward pass, and what it needs of the "
+        "forward pass), symbols, references, evidence; or formulas, for nothing else. The default is "
+        "derivatives,symbols",
+    )
+    one.add_argument(
+        "--columns", metavar="N", type=_number(1, 6), help="columns of a page; the default suits the paper"
+    )
+    one.add_argument("--paper", choices=PAPERS, help=f"a4 (the default), {', '.join(p for p in PAPERS if p != 'a4')}")
+    one.add_argument(
+        "--landscape",
+        action=argparse.BooleanOptionalAction,
+        help="pages that are wider than high, or not; without either, as the sheet declares it",
+    )
+    one.add_argument(
+        "--pages",
+        metavar="N",
+        type=_number(1, 100),
+        help="at most so many: letters shrink, then details give way: evidence, references, symbols, derivatives, "
+        "backward; stderr says which",
+    )
+    one.add_argument("-o", "--output", metavar="PATH", help="write here instead of stdout; pdf needs it")
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    """A whole number of that range."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 9 and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is no whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
 def _add_subject(parser: Any) -> None:
     parser.add_argument("id", metavar="ID", nargs="?")
     parser.add_argument(
@@ -300,11 +350,7 @@ def _add_derivative(parser: Any) -> None:
 
 
 def _working(commands: _Commands) -> None:
-    one = _command(commands, "cheatsheet", "work", "a cheat sheet of the selected entries")
-    one.add_argument("ids", metavar="ID", nargs="*")
-    one.add_argument("--topic", metavar="T", action="append", help="entries of this topic (may be given several times)")
-    one.add_argument("--format", choices=("tex", "pdf", "md"), default="tex", help="tex (the default), pdf or md")
-    one.add_argument("-o", "--output", metavar="PATH", help="write here instead of stdout; pdf needs it")
+    _sheets(commands)
     one = _command(
         commands,
         "export",

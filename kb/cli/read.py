@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kb.answers import entry_answer, entry_summary
 from kb.catalogue import Catalogue, load_catalogue
 from kb.cli.terminal import columns_of, harmless, on_terminal, pad, paint, print_json, shorten, width
-from kb.errors import NotFound, nearest
+from kb.errors import EqkbError, NotFound, nearest
 from kb.model import Entry
 
 if TYPE_CHECKING:
@@ -34,6 +34,24 @@ def of_topics(catalogue: Catalogue, topics: Sequence[str]) -> list[Entry]:
             hint = nearest(topic[:60], known) or f"; topics are {', '.join(known)}"
             raise NotFound(f"there is no topic {topic[:60]!r}{hint}")
     return [e for e in entries if not topics or e.topic in topics]
+
+
+def selected(catalogue: Catalogue, options: argparse.Namespace) -> list[str]:
+    """The ids of the entries that are named, by themselves or by topics; all without any."""
+    if options.ids and options.topic:
+        raise EqkbError("name entries or topics, not both")
+    if options.ids:
+        return list(dict.fromkeys(catalogue.entry(i).id for i in options.ids))
+    return [e.id for e in of_topics(catalogue, options.topic or [])]
+
+
+def require_usable(catalogue: Catalogue, ids: list[str]) -> None:
+    """Report the faults of all entries at once, before anything is written."""
+    from kb.errors import CatalogueError
+
+    faults = [fault for entry_id in ids for fault in catalogue.faults(entry_id)]
+    if faults:
+        raise CatalogueError(list(dict.fromkeys(faults)))
 
 
 def list_command(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""check, validate, cheatsheet, export and build: commands that work through many entries."""
+"""check, validate, export and build: commands that work through many entries."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kb.catalogue import Catalogue, check_files, require_valid
-from kb.cli.read import catalogue_of, of_topics
+from kb.catalogue import check_files, require_valid
+from kb.cli.read import catalogue_of, require_usable, selected
 from kb.cli.terminal import paint, print_json
 from kb.errors import EqkbError, Fault
 
@@ -73,29 +73,6 @@ def _print_evidence(entry_id: str, evidence: Any, detailed: bool) -> None:
     print(f"{entry_id}: {paint(evidence.summary(), 'green')}", flush=True)
 
 
-def cheatsheet_command(options: argparse.Namespace) -> int:
-    """``eqkb cheatsheet``."""
-    catalogue = catalogue_of(options)
-    if options.format == "pdf" and options.output is None:
-        raise EqkbError("a PDF is no text; say where to write it with -o PATH")
-    if options.json and options.output is not None:
-        raise EqkbError("--json prints; leave out -o, or --json")
-    ids = _selected(catalogue, options)
-    _require_usable(catalogue, ids)
-    from generators.cheatsheet import cheatsheet, write_cheatsheet
-
-    if options.output is not None:
-        write_cheatsheet(catalogue, ids, options.format, Path(options.output))
-        print(f"wrote {options.output}", file=sys.stderr)
-        return 0
-    sheet = cheatsheet(catalogue, ids, options.format)
-    if options.json:
-        print_json({"ids": ids, "format": options.format, "text": sheet})
-    else:
-        print(sheet, end="" if sheet.endswith("\n") else "\n")
-    return 0
-
-
 def export_command(options: argparse.Namespace) -> int:
     """``eqkb export``."""
     form = options.format or "json"
@@ -118,7 +95,7 @@ def export_command(options: argparse.Namespace) -> int:
 
 def _exported(options: argparse.Namespace, form: str) -> bytes:
     """The document in one of the formats."""
-    from generators import export
+    from generators import export, kept
 
     if form == "schema":
         return export.schema().encode()
@@ -127,20 +104,20 @@ def _exported(options: argparse.Namespace, form: str) -> bytes:
 
         require_genanki()
     catalogue = catalogue_of(options)
-    ids = _selected(catalogue, options)
+    ids = selected(catalogue, options)
     if form == "bibtex":
         from generators.bibtex import bibtex
 
         return bibtex(catalogue, ids).encode()
-    _require_usable(catalogue, ids)
+    require_usable(catalogue, ids)
     if form == "csv":
         from generators.symbols_csv import symbols_csv
 
-        return symbols_csv(export.kept_views(catalogue, ids)).encode()
+        return symbols_csv(kept.kept_views(catalogue, ids)).encode()
     if form == "apkg":
         from generators.deck import deck
 
-        return deck(export.stored_views(catalogue, ids))
+        return deck(kept.stored_views(catalogue, ids))
     return export.export_stored(catalogue, ids).encode()
 
 
@@ -149,24 +126,6 @@ def _print_as_it_is(content: bytes) -> None:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(newline="")
     print(content.decode(), end="")
-
-
-def _selected(catalogue: Catalogue, options: argparse.Namespace) -> list[str]:
-    """The ids of the entries that are named, by themselves or by topics; all without any."""
-    if options.ids and options.topic:
-        raise EqkbError("name entries or topics, not both")
-    if options.ids:
-        return list(dict.fromkeys(catalogue.entry(i).id for i in options.ids))
-    return [e.id for e in of_topics(catalogue, options.topic or [])]
-
-
-def _require_usable(catalogue: Catalogue, ids: list[str]) -> None:
-    """Report the faults of all entries at once, before anything is written."""
-    from kb.errors import CatalogueError
-
-    faults = [fault for entry_id in ids for fault in catalogue.faults(entry_id)]
-    if faults:
-        raise CatalogueError(list(dict.fromkeys(faults)))
 
 
 def build_command(options: argparse.Namespace) -> int:

@@ -1,19 +1,78 @@
-"""LaTeX to PDF with pdflatex, which can neither run programs nor read or write elsewhere."""
+"""Sheets as PDFs, by TeX or by Typst.
+
+pdflatex can neither run programs nor read or write elsewhere; Typst has no way to do so.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
+from generators.sheets.contents import Contents, Layout
 from kb.errors import EqkbError
 
 SECONDS = 120
 _RUNS = 2  # the second puts links where the first found their targets
 _PACKAGES = "texlive-latex-base texlive-latex-recommended lmodern"
-_REMEDY = f"install TeX (on Debian and Ubuntu: apt-get install {_PACKAGES}), or choose --format tex"
+_TYPST = "pip install 'eqkb[typst]'"
+_TEX = f"install TeX (on Debian and Ubuntu: apt-get install {_PACKAGES})"
+_REMEDY = f"{_TEX}, or choose --format tex"
+_FITTED = re.compile(r"^eqkb: scale \d+, pages (\d+), left out: (.*)$", re.M)
+
+
+class SetSheet(NamedTuple):
+    """A sheet that was set: the PDF, its pages, and the details that gave way to fit them."""
+
+    content: bytes
+    pages: int
+    left_out: tuple[str, ...]
+
+
+def pdf(contents: Contents) -> SetSheet:
+    """A sheet as a PDF, by TeX where it is installed, else by Typst. Raises EqkbError that says what to install."""
+    from generators.sheets import sheet
+
+    form = next((f for f in ("tex", "typ") if can_set(f)), None)
+    if form is None:
+        raise EqkbError(
+            f"a PDF takes pdflatex or Typst, and neither is here; {_TYPST} brings Typst; or {_TEX}, or choose "
+            "--format tex"
+        )
+    return set_sheet(sheet(contents, form), form, contents.layout)
+
+
+def can_set(form: str) -> bool:
+    """Whether what sets this format is installed."""
+    return find_spec("typst") is not None if form == "typ" else shutil.which("pdflatex") is not None
+
+
+def set_sheet(text: str, form: str, layout: Layout) -> SetSheet:
+    """The PDF of a sheet. Raises EqkbError where it does not fit its pages, or where it cannot be set."""
+    made = _set_typst(text) if form == "typ" else _set_tex(text)
+    if layout.pages is not None and made.pages > layout.pages:
+        raise EqkbError(
+            f"the formulas alone fill {made.pages} pages in the smallest letters; ask for --pages {made.pages}, for a "
+            "larger --paper, or choose fewer entries"
+        )
+    return made
+
+
+def _set_tex(text: str) -> SetSheet:
+    made, log = compile_logged(text)
+    found = _FITTED.search(log)
+    if found is None:
+        raise EqkbError("pdflatex did not say how the sheet was set; it may be another program of that name")
+    return SetSheet(made, int(found[1]), tuple(filter(None, found[2].split(", "))))
+
+
+def _set_typst(text: str) -> SetSheet:
+    raise NotImplementedError
 
 
 def require_tex() -> str:
@@ -22,11 +81,6 @@ def require_tex() -> str:
     if found is None:
         raise EqkbError(f"a PDF takes pdflatex, which is not here; {_REMEDY}")
     return found
-
-
-def compile_pdf(source: str) -> bytes:
-    """The PDF of a LaTeX document. Raises EqkbError."""
-    return compile_logged(source)[0]
 
 
 def compile_logged(source: str) -> tuple[bytes, str]:

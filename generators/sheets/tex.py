@@ -1,26 +1,21 @@
-"""Cheat sheets: LaTeX in three columns, which pdflatex compiles; and Markdown.
+"""Cheat sheets in LaTeX.
 
-TeX measures every formula. One that is too wide for its column is broken before a plus, a minus or
-after a comma, and made smaller if that does not help, so that nothing is ever cut.
+TeX measures everything. A formula that is too wide for its column is broken before a plus, a minus or
+after a comma, and made smaller if that does not help, so that nothing is ever cut. The size of the letters is
+chosen so that the last page is full, and details are left out where pages are too few.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from generators.files import write_file
-from generators.notation import legend
-from generators.parts import DerivativeView, Formula, Row, SymbolView, product_of
+from generators.parts import DerivativeView, Formula, ReferenceView, Row, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
-from generators.views import EntryView, by_topic, title_of, views
-from kb.errors import EqkbError
+from generators.sheets.contents import LONG, SCALES, Contents, is_long
+from generators.views import EntryView
 from kb.printing import escape_tex
-
-if TYPE_CHECKING:
-    from kb.catalogue import Catalogue
 
 _LONGEST_WORD = 32  # characters of TeX that fit in a column, whatever they are
 _MANY = 4  # rows from which on short ones stand side by side
@@ -37,33 +32,20 @@ _TOKEN = re.compile(
 )
 
 
-def cheatsheet(catalogue: Catalogue, ids: Sequence[str], form: str = "tex") -> str:
-    """A cheat sheet of some entries, as text: ``tex`` or ``md``."""
-    return sheet(views(catalogue, ids), form)
-
-
-def sheet(entries: Sequence[EntryView], form: str) -> str:
-    """The same of views."""
-    if form == "md":
-        from generators.markdown import document
-
-        return document(entries)
-    if form != "tex":
-        raise EqkbError(f"no text format {form!r}; choose tex or md, or write a pdf to a file")
-    topics = by_topic(entries)
-    values: dict[str, Any] = {"title": title_of(topics), "topics": topics, "legend": legend(topics)}
-    return render("cheatsheet.tex.j2", escape, _FILTERS, **values).strip("\n") + "\n"
-
-
-def write_cheatsheet(catalogue: Catalogue, ids: Sequence[str], form: str, path: Path) -> None:
-    """A cheat sheet in a file: ``tex``, ``md`` or ``pdf``. Raises EqkbError where TeX is missing."""
-    if form == "pdf":
-        from generators.pdf import compile_pdf, require_tex
-
-        require_tex()
-        write_file(path, compile_pdf(cheatsheet(catalogue, ids)))
-    else:
-        write_file(path, cheatsheet(catalogue, ids, form).encode())
+def tex(contents: Contents) -> str:
+    """A sheet as a LaTeX document that needs nothing but standard packages."""
+    values: dict[str, Any] = {
+        "title": contents.title,
+        "about": contents.about,
+        "sections": contents.sections,
+        "entries": contents.entries,
+        "legend": contents.legend,
+        "details": contents.details,
+        "droppable": contents.droppable,
+        "layout": contents.layout,
+        "scales": SCALES,
+    }
+    return render("sheet.tex.j2", escape, _FILTERS, **values).strip("\n") + "\n"
 
 
 def escape(text: str) -> str:
@@ -132,8 +114,48 @@ def symbols(shown: Sequence[SymbolView]) -> Ready:
 
 
 def _symbol(symbol: SymbolView) -> str:
-    shape = rf"~\textcolor{{faint}}{{(${product_of(symbol.sizes)}$)}}" if symbol.sizes else ""
-    return f"{inline(symbol.glyph)}{shape}: {escape(symbol.about or symbol.kind)}"
+    return f"{inline(symbol.glyph)}{_shape(symbol.sizes)}: {escape(symbol.about or symbol.kind)}"
 
 
-_FILTERS: Filters = {"formula": formula, "derivatives": derivatives, "inline": inline, "symbols": symbols}
+def _shape(sizes: Sequence[Formula]) -> str:
+    return rf"~\textcolor{{faint}}{{(${product_of(sizes)}$)}}" if sizes else ""
+
+
+def kept(shown: DerivativeView) -> Ready:
+    """What a backward pass is given, and what it needs of the forward pass."""
+    given = ", ".join(f"{inline(s.glyph)}{_shape(s.sizes)}" for s in shown.of_role("cotangent"))
+    saved = ", ".join(map(inline, shown.saved))
+    return Ready(f"given {given}; " + (f"keep {saved}" if saved else "nothing has to be kept"))
+
+
+def references(shown: Sequence[ReferenceView]) -> Ready:
+    """References in one line, each leading to its document."""
+    return Ready("; ".join(map(_reference, shown)))
+
+
+def _reference(reference: ReferenceView) -> str:
+    title = rf"\textit{{{escape(reference.title)}}}"
+    if reference.url:
+        title = rf"\href{{{_address(reference.url)}}}{{{title}}}"
+    return f"{escape(reference.cited)}: {title}" if reference.cited else title
+
+
+def _address(url: str) -> str:
+    return re.sub(r"([\\%#{}])", r"\\\1", url)
+
+
+def evidence(view: EntryView) -> Ready:
+    """What numbers say of the entry."""
+    return Ready(escape(view.evidence.summary() if view.evidence is not None else "not checked"))
+
+
+_FILTERS: Filters = {
+    "formula": formula,
+    "derivatives": derivatives,
+    "inline": inline,
+    "symbols": symbols,
+    "kept": kept,
+    "references": references,
+    "evidence": evidence,
+    "is_long": lambda shown: Ready(LONG if is_long(shown) else ""),
+}

@@ -1,0 +1,146 @@
+"""What stands on a cheat sheet: sections of entries, how much of each, and on what paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from generators.notation import Sign, legend
+from generators.parts import DerivativeView, Formula
+from generators.views import EntryView, Topic, by_topic, title_of
+from kb.model import DETAILS, Detail, Sheet
+
+if TYPE_CHECKING:
+    from kb.catalogue import Catalogue
+
+LONG = "long derivatives"
+# What gives way first where a sheet has to fit on so many pages; formulas never do.
+DROPPED_FIRST = ("evidence", "references", "symbols", LONG, "derivatives", "backward")
+_ROWS = 4  # that the derivatives of an entry have at most unless they are long
+PAPERS = {
+    "a3": (297.0, 420.0),
+    "a4": (210.0, 297.0),
+    "a5": (148.0, 210.0),
+    "letter": (215.9, 279.4),
+    "legal": (215.9, 355.6),
+    "tabloid": (279.4, 431.8),
+}
+SCALES = {"smallest": 820, "largest": 1200}  # of letters of 8.5 points, in thousandths
+_COLUMN = 95.0  # millimetres that a column has at most, unless somebody says how many there are
+
+
+class Layout(NamedTuple):
+    """The form of a sheet. ``columns`` is None for as many as suit the paper, ``pages`` for as many as it takes."""
+
+    columns: int | None = None
+    paper: str = "a4"
+    landscape: bool = False
+    pages: int | None = None
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of the paper in millimetres."""
+        short, long = PAPERS[self.paper]
+        return (long, short) if self.landscape else (short, long)
+
+    @property
+    def column_count(self) -> int:
+        """How many columns there are."""
+        return self.columns or max(1, round(self.size[0] / _COLUMN))
+
+
+USUAL = Layout()
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A sheet before it is written in a format. ``details`` are those that each entry is shown with."""
+
+    title: str
+    sections: tuple[Topic, ...]
+    about: str = ""
+    details: tuple[Detail, ...] = DETAILS
+    layout: Layout = USUAL
+
+    @cached_property
+    def entries(self) -> tuple[EntryView, ...]:
+        """All entries, in order."""
+        return tuple(view for section in self.sections for view in section.entries)
+
+    @property
+    def droppable(self) -> tuple[str, ...]:
+        """The details in the order in which they give way."""
+        return tuple(d for d in DROPPED_FIRST if d in self.details or (d == LONG and "derivatives" in self.details))
+
+    @cached_property
+    def legend(self) -> tuple[tuple[Sign, str], ...]:
+        """The signs that the formulas use, each with the detail that alone uses it, if there is one."""
+        every = legend(self._formulas(self.droppable), self.entries)
+        needed = dict.fromkeys(legend(self._formulas(()), self.entries), "")
+        for detail in reversed(self.droppable):
+            for sign in legend(self._formulas((detail,)), self.entries):
+                needed.setdefault(sign, detail)
+        return tuple((sign, needed.get(sign, "")) for sign in every)
+
+    def _formulas(self, details: Iterable[str]) -> list[Formula]:
+        return [f for view in self.entries for f in _formulas(view, frozenset(details))]
+
+
+def selection(entries: Sequence[EntryView], details: tuple[Detail, ...] = DETAILS, layout: Layout = USUAL) -> Contents:
+    """A sheet of some entries, a section for each topic."""
+    topics = by_topic(entries)
+    return Contents(title_of(topics), topics, details=details, layout=layout)
+
+
+def ids_of(catalogue: Catalogue, sheet: Sheet) -> list[str]:
+    """The ids of all entries of a declared sheet, in order."""
+    return [i for _, ids in _sections(catalogue, sheet) for i in ids]
+
+
+def declared(
+    catalogue: Catalogue,
+    sheet: Sheet,
+    entries: Sequence[EntryView],
+    details: tuple[Detail, ...] | None = None,
+    layout: Layout | None = None,
+) -> Contents:
+    """A sheet that a catalogue declares. ``entries`` are views of at least those that are on it."""
+    known = {view.id: view for view in entries}
+    sections = tuple(Topic(title, tuple(known[i] for i in ids), title) for title, ids in _sections(catalogue, sheet))
+    shown = sheet.details if details is None else details
+    return Contents(sheet.title, sections, sheet.about, shown, layout or layout_of(sheet))
+
+
+def layout_of(sheet: Sheet) -> Layout:
+    """The form that a declared sheet has by itself."""
+    return Layout(sheet.columns, landscape=sheet.landscape, pages=sheet.pages)
+
+
+def _sections(catalogue: Catalogue, sheet: Sheet) -> list[tuple[str, list[str]]]:
+    """Entries are on a sheet once."""
+    taken: set[str] = set()
+    found = []
+    for section in sheet.sections:
+        of_topics = [i for i, e in catalogue.records.items() if e.topic in section.topics]
+        ids = [i for i in dict.fromkeys([*section.entries, *of_topics]) if i not in taken]
+        taken.update(ids)
+        if ids:
+            found.append((section.title, ids))
+    return found
+
+
+def _formulas(view: EntryView, details: frozenset[str]) -> Iterator[Formula]:
+    yield view.formula
+    if (LONG if is_long(view.highlights) else "derivatives") in details:
+        yield from (d.formula for d in view.highlights)
+    if "backward" in details and view.backward is not None:
+        yield view.backward.formula
+    if "symbols" in details:
+        yield from (size for symbol in view.symbols for size in symbol.sizes)
+
+
+def is_long(shown: Sequence[DerivativeView]) -> bool:
+    """Whether derivatives are among those that give way before others."""
+    return sum(len(d.formula.rows) for d in shown) > _ROWS
