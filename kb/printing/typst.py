@@ -25,7 +25,7 @@ from kb.printing.formulas import (
     Words,
     read_formula,
 )
-from kb.printing.typst_signs import DELIMITERS, GREEK, SIGNS
+from kb.printing.typst_signs import DELIMITERS, ESCAPED, GREEK, SIGNS
 
 # The space between two kinds of atoms in eighteenths of an em, after the table of the TeXbook; in scripts only that
 # around large operators remains.
@@ -38,11 +38,21 @@ _SPACING = {
         strict=True,
     )
 }
+# With these rules at the head of a document, fences, cases, matrices and aligned rows have the measures of TeX too.
+RULES = """\
+#set math.lr(size: 95%)
+#set math.cases(gap: 0.5em)
+#set math.mat(column-gap: 1em)
+#show math.equation: set par(leading: 0.5em)
+"""
 _NAMED = {3: "thin", 4: "med", 5: "thick", 18: "quad", 36: "wide"}
 _ACCENTS = {
     "hat": "hat", "bar": "macron", "tilde": "tilde", "dot": "dot", "ddot": "dot.double", "vec": "arrow",
     "check": "caron", "breve": "breve", "acute": "acute", "grave": "grave",
 }  # fmt: skip
+# In Typst they take the width of what is below them; over single letters some of them are the same as in TeX.
+_GROWING = ("hat", "tilde", "vec", "check", "breve")
+_BROAD = ("vec", "check", "breve")
 _COVERS = {"widehat": "hat", "widetilde": "tilde", "overline": "overline", "underline": "underline"}
 _FACES = {
     "": "{}", "mathrm": "upright({})", "mathbf": "bold(upright({}))", "mathsf": "sans(upright({}))",
@@ -63,29 +73,28 @@ class _Piece:
     """Printed Typst and the kind of atom that it is to TeX.
 
     ``atomic`` says that scripts may follow, ``tight`` that a blank beside it would be printed, as beside words.
+    ``seen`` are the kinds of its ends to Typst where they are others.
     """
 
     text: str
     kind: str = "ord"
     atomic: bool = True
     tight: bool = False
+    seen: tuple[str, str] = ("", "")
 
     @property
     def left(self) -> str:
-        """What Typst sees where it begins; there fences are no atoms of their own."""
-        return "open" if self.kind == "inner" and not self.is_dots else self.kind if self.kind != "inner" else "ord"
+        """The kind of atom that Typst sees where it begins."""
+        return self.seen[0] or self.kind
 
     @property
     def right(self) -> str:
-        """What Typst sees where it ends."""
-        return "close" if self.kind == "inner" and not self.is_dots else self.left
-
-    @property
-    def is_dots(self) -> bool:
-        """Whether it is a sign that TeX takes for a small formula of its own."""
-        return self.text in ("...", "⋯")
+        """And where it ends."""
+        return self.seen[1] or self.kind
 
 
+_FENCE = ("open", "close")
+_PLAIN = ("ord", "ord")
 _Items = list[_Piece | int]  # spaces are numbers
 
 
@@ -161,7 +170,7 @@ def _piece(part: Part, style: _Style) -> _Piece:
             return _scripted(part, style)
         case Fenced(opening, inner, closing):
             ends = [_delimiter(sign) for sign in (opening, closing)]
-            return _Piece(f"lr({' '.join(filter(None, (ends[0], _row(inner, style), ends[1])))})", "inner")
+            return _Piece(f"lr({' '.join(filter(None, (ends[0], _row(inner, style), ends[1])))})", "inner", seen=_FENCE)
         case Big(size, delimiter, opens):
             kind, name = ("open", "opening") if opens else ("close", "closing")
             return _Piece(f'class("{name}", lr(size: #{_SIZES[size]}, {_delimiter(delimiter)}))', kind)
@@ -172,15 +181,25 @@ def _piece(part: Part, style: _Style) -> _Piece:
 
 
 def _sign(tex: str, style: _Style) -> _Piece:
-    name = tex.removeprefix("\\")
-    if name in GREEK and tex != name:
+    name = _name(tex)
+    if name in GREEK:
         return _Piece(_faced(GREEK[name], style, name[0].isupper() and style.alphabet in _LATIN_GREEK))
     if tex.isascii() and tex.isalnum():
         return _Piece(_faced(tex, style, True))
-    if name not in SIGNS or (tex == name and name.isalpha()):
+    if name not in SIGNS:
         raise EqkbError(f"the Typst printer does not know {tex} in a formula; write the formula as LaTeX instead")
     kind, text = SIGNS[name]
-    return _Piece(f"bold({text})" if style.bold and kind == "ord" else text, kind)
+    seen = _PLAIN if kind == "inner" else ("", "")
+    return _Piece(f"bold({text})" if style.bold and kind == "ord" else text, kind, seen=seen)
+
+
+def _name(tex: str) -> str:
+    """What the tables call a sign; nothing for characters that mean something else in TeX."""
+    if tex in ESCAPED:
+        return ESCAPED[tex]
+    if tex.startswith("\\"):
+        return tex[1:] if tex[1:].isalpha() else ""
+    return "" if tex.isalpha() or tex in "%#&_{}" else tex
 
 
 def _faced(text: str, style: _Style, has_alphabet: bool) -> str:
@@ -189,7 +208,7 @@ def _faced(text: str, style: _Style, has_alphabet: bool) -> str:
 
 
 def _delimiter(sign: str) -> str:
-    name = sign.removeprefix("\\")
+    name = _name(sign)
     if name not in DELIMITERS:
         raise EqkbError(f"the Typst printer does not know the delimiter {sign}; write the formula as LaTeX instead")
     return DELIMITERS[name]
@@ -219,17 +238,47 @@ def _grouped(group: Group, style: _Style) -> _Piece:
 def _command(name: str, arguments: Sequence[Group], style: _Style) -> _Piece:
     inner, *_ = arguments
     if name == "boldsymbol":
-        items = _items(inner, replace(style, bold=True))
+        bold = replace(style, alphabet="", bold=True)  # it leaves the alphabet around it, as in TeX
+        items = _items(inner, bold)
         single = items[0] if len(items) == 1 else None
-        return single if isinstance(single, _Piece) else _grouped(inner, replace(style, bold=True))
+        return single if isinstance(single, _Piece) else _grouped(inner, bold)
     if name in ALPHABETS:
         return _grouped(inner, replace(style, alphabet=name))
     if name == "frac":
         return _Piece(f"frac({', '.join(_row(a, style.fraction) for a in arguments)})")
     text = _row(inner, style)
     if name in _ACCENTS:
-        return _Piece(f"{_ACCENTS[name]}({text})")
-    return _Piece(f"{_COVERS.get(name, name)}({text})")
+        grows = name in _GROWING and (name in _BROAD or _signs(inner) > 1)
+        options = (", size: #0%" if grows else "") + (", dotless: #false" if _has_dot(inner) else "")
+        return _Piece(f"{_ACCENTS[name]}({text}{options})")
+    dots = ", dotless: #false" if name.startswith("wide") and _has_dot(inner) else ""
+    return _Piece(f"{_COVERS.get(name, name)}({text}{dots})")
+
+
+def _has_dot(group: Group) -> bool:
+    """Whether it is an i or j, which keep their dots below accents in TeX, in whatever face."""
+    match group.parts:
+        case (Sign(tex),):
+            return tex in ("i", "j")
+        case (Group() as inner,) | (Command(_, (inner,)),):
+            return _has_dot(inner)
+    return False
+
+
+def _signs(group: Group) -> int:
+    """How many signs stand beside each other, or on each other."""
+    count = 0
+    for part in group.parts:
+        match part:
+            case Group():
+                count += _signs(part)
+            case Command(_, arguments):
+                count += sum(map(_signs, arguments))
+            case Sign():
+                count += 1
+            case _:
+                count += 2
+    return count
 
 
 def _scripted(part: Scripted, style: _Style) -> _Piece:
@@ -244,7 +293,7 @@ def _scripted(part: Scripted, style: _Style) -> _Piece:
         text += f"_{_script(_row(part.below, style.scripted))}"
     if above:
         text += f"^{_script(above)}"
-    return replace(base, text=text, atomic=False, tight=base.tight)
+    return replace(base, text=text, atomic=False, seen=_PLAIN if base.kind == "inner" else base.seen)
 
 
 def _script(text: str) -> str:
@@ -261,9 +310,9 @@ def _grid(name: str, rows: Sequence[Sequence[Group]], style: _Style) -> _Piece:
     cells = [[_row(cell, style.fraction) for cell in row] for row in rows]
     if name == "cases":
         shown = ", ".join("&" + " quad &&".join(row) for row in cells)
-        return _Piece(f"cases({shown})", "inner")
+        return _Piece(f"cases({shown})", "inner", seen=_FENCE)
     shown = "; ".join(", ".join(row) for row in cells)
-    return _Piece(f"mat(delim: {_MATRICES[name]}, {shown})", "inner")
+    return _Piece(f"mat(delim: {_MATRICES[name]}, {shown})", "inner", seen=_FENCE)
 
 
 def _classified(items: _Items) -> _Items:

@@ -17,7 +17,7 @@ _ORD = {
     "aleph": "ℵ", "nabla": "nabla", "partial": "∂", "infty": "infinity", "prime": "prime", "top": "⊤", "bot": "⊥",
     "emptyset": "∅", "vdots": "⋮",
     "|": 'class("normal", |)', "vert": 'class("normal", |)', "Vert": 'class("normal", ‖)',
-    "%": r"\%", "#": r"\#", "&": r"\&", "_": r"\_",
+    r"\%": r"\%", r"\#": r"\#", r"\&": r"\&", r"\_": r"\_",
     "forall": "∀", "exists": "∃",
 }  # fmt: skip
 _OP = {
@@ -42,11 +42,11 @@ _REL = {
 }  # fmt: skip
 _INNER = {"dots": "...", "ldots": "...", "cdots": "⋯"}
 _OPEN = {
-    "(": r"\(", "[": r"\[", "{": r"\{", "lbrace": r"\{", "lvert": 'class("opening", |)',
+    "(": r"\(", "[": r"\[", "lbrace": r"\{", "lvert": 'class("opening", |)',
     "lVert": 'class("opening", ‖)', "lfloor": r"\⌊", "lceil": r"\⌈", "langle": r"\⟨",
 }  # fmt: skip
 _CLOSE = {
-    ")": r"\)", "]": r"\]", "}": r"\}", "rbrace": r"\}", "rvert": 'class("closing", |)',
+    ")": r"\)", "]": r"\]", "rbrace": r"\}", "rvert": 'class("closing", |)',
     "rVert": 'class("closing", ‖)', "rfloor": r"\⌋", "rceil": r"\⌉", "rangle": r"\⟩", "!": "!",
 }  # fmt: skip
 _PUNCT = {",": r"\,", ";": r"\;"}
@@ -59,6 +59,8 @@ SIGNS = {
     }.items()
     for name, text in table.items()
 }  # fmt: skip
+# Characters behind a backslash, and what the tables call them.
+ESCAPED = {r"\{": "lbrace", r"\}": "rbrace", r"\|": "Vert"} | {sign: sign for sign in _ORD if sign[0] == "\\"}
 # Signs that may grow with what stands between them.
 DELIMITERS = {
     **{name: text for name, text in (_OPEN | _CLOSE).items() if text.startswith("\\")},
