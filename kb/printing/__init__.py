@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kb.printing.breaking import latex_display, latex_lines
-from kb.printing.escape import docstring, escape_html, escape_markdown, escape_tex, python_string
+from kb.printing.escape import docstring, escape_html, escape_markdown, escape_tex, escape_typst, python_string
 from kb.printing.glyphs import Context, symbol_latex, symbol_text
 from kb.printing.latex import latex
 from kb.printing.markdown import markdown_display, markdown_inline, markdown_math
@@ -15,6 +15,7 @@ __all__ = [
     "escape_html",
     "escape_markdown",
     "escape_tex",
+    "escape_typst",
     "latex",
     "latex_display",
     "latex_lines",

@@ -1,4 +1,4 @@
-"""Any text made harmless in TeX, HTML, Markdown and Python source."""
+"""Any text made harmless in TeX, Typst, HTML, Markdown and Python source."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ _TEX |= {
 }  # fmt: skip
 _TEX["\u00b5"] = r"$\mu$"
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
+# What always means something, what makes one sign with its like, and a hyphen unless it is in a word.
+_TYPST = re.compile(r"""[\\#$*_`@<~\[\]'"]|(?<=\.)\.|\.(?=\.)|/(?=[/*])|(?<=/)/|(?<![^\W\d_])-|-(?![^\W\d_])""")
 _MARKDOWN = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {c: "\\" + c for c in "\\`*_{}[]#|~$^"})
 
 
@@ -80,6 +82,16 @@ def _tex_character(c: str) -> str:
         letter = rf"\{parts[0]}" if parts[0] in "ij" else parts[0]
         return f"{_TEX_ACCENTS[parts[1]]}{{{letter}}}"
     return f"{{[}}U+{ord(c):04X}{{]}}"
+
+
+def escape_typst(s: str) -> str:
+    """Text for Typst outside of formulas: nothing in it is markup, a comment, a link or a sign made of several.
+
+    It may stand at the beginning of a line or of a block, and behind code. An apostrophe in a word looks like one.
+    """
+    text = re.sub(r"(?<=[^\W_])'(?=[^\W_])", "\u2019", one_line(s))
+    text = _TYPST.sub(r"\\\g<0>", text)
+    return re.sub(r"^( ?)(\d*)(?=[!-/:-@^{-}])", r"\1\2\\", text)
 
 
 def escape_html(s: str) -> str:
