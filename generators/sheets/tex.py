@@ -13,6 +13,7 @@ from typing import Any
 
 from generators.parts import DerivativeView, Formula, ReferenceView, Row, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
+from generators.sheets.breaks import pieces
 from generators.sheets.contents import LONG, SCALES, Contents, is_long
 from generators.views import EntryView
 from kb.printing import escape_tex
@@ -20,16 +21,7 @@ from kb.printing import escape_tex
 _LONGEST_WORD = 32  # characters of TeX that fit in a column, whatever they are
 _MANY = 4  # rows from which on short ones stand side by side
 _LONG = 4000  # characters of LaTeX; twice as many can be wider than what TeX can measure
-_BEFORE = (" + ", " - ", r" \odot ", r" \quad ")  # what a line may end before, and after
-_AFTER = {r"\, ": r"\brkjoint ", ") ": r"\brkjoint ", ", ": r"\brkcomma "}
-_BRACES = {"{": 1, "}": -1, r"\begin": 1, r"\end": -1}
-_FENCES = {"(": 1, "[": 1, r"\{": 1, ")": -1, ") ": -1, "]": -1, r"\}": -1}
-_SIDES = {r"\left": r"\opening", r"\right": r"\closing"}
-_TOKEN = re.compile(
-    r" (?:[-+]|\\odot|\\quad) |\\, |, |\) (?=\\(?:arc|sin|cos|tan|exp|log|max|min|operatorname|sum|prod|frac))"
-    r"|\\[a-zA-Z]+|\\.|.",
-    re.S,
-)
+_MARKS = {"": "", "term": r"\brk", "inner": r"\brkin", "joint": r"\brkjoint ", "comma": r"\brkcomma "}
 
 
 def tex(contents: Contents) -> str:
@@ -86,21 +78,8 @@ def _row(row: Row, following: Row | None) -> str:
 
 
 def breakable(latex: str) -> str:
-    """A formula with marks where a line may end: where two terms or arguments meet, within parentheses, at a joint."""
-    made: list[str] = []
-    braces = fences = 0
-    for token in _TOKEN.findall(latex):
-        braces += _BRACES.get(token, 0)
-        fences += _FENCES.get(token, 0)
-        if braces:
-            made.append(token)
-        elif token in _BEFORE:
-            made.append((r"\brkin" if fences > 0 else r"\brk") + token)
-        elif token in _AFTER:
-            made.append(token + _AFTER[token])
-        else:
-            made.append(_SIDES.get(token, token))
-    return "".join(made)
+    """A formula with marks where a line may end."""
+    return "".join(_MARKS[p.mark] + p.with_sides(r"\opening", r"\closing") for p in pieces(latex))
 
 
 def inline(shown: Formula) -> Ready:
