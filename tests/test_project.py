@@ -44,7 +44,7 @@ def declared(*groups: str) -> list[Requirement]:
 LOCKS = {
     "run.txt": ["build"],
     "site.txt": ["site"],
-    "dev.txt": ["dev", "site", "anki"],
+    "dev.txt": ["dev", "site", "anki", "typst"],
     "oracles.txt": ["oracles"],
     "readers.txt": ["readers"],
     "browser.txt": ["browser"],

@@ -9,7 +9,7 @@ pins() {
         --custom-compile-command 'make lock' "$@" pyproject.toml
 }
 
-pins --group dev --extra site --extra anki --output-file requirements/dev.txt
+pins --group dev --extra site --extra anki --extra typst --output-file requirements/dev.txt
 pins --group build --constraint requirements/dev.txt --output-file requirements/run.txt
 pins --extra site --constraint requirements/dev.txt --output-file requirements/site.txt
 pins --group readers --constraint requirements/dev.txt --output-file requirements/readers.txt
