@@ -5,6 +5,7 @@ pdflatex can neither run programs nor read or write elsewhere; Typst has no way 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import subprocess
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from generators.sheets.contents import Contents, Layout
 from kb.errors import EqkbError
@@ -72,7 +73,19 @@ def _set_tex(text: str) -> SetSheet:
 
 
 def _set_typst(text: str) -> SetSheet:
-    raise NotImplementedError
+    import typst
+
+    # The folder is all that it may read; the fonts are its own and the time is fixed, so that the bytes are too.
+    with tempfile.TemporaryDirectory(prefix="eqkb-typst-") as folder:
+        path = Path(folder) / "sheet.typ"
+        path.write_text(text, encoding="utf-8")
+        try:
+            compiler = typst.Compiler(path, root=folder, ignore_system_fonts=True)
+            content: Any = compiler.compile(format="pdf", timestamp=0)
+            found = json.loads(compiler.query("<eqkb-sheet>", field="value", one=True))
+        except typst.TypstError as error:
+            raise EqkbError(f"Typst could not set the cheat sheet: {str(error)[:200]}") from None
+    return SetSheet(content, found["pages"], tuple(found["left-out"]))
 
 
 def require_tex() -> str:
