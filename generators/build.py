@@ -21,12 +21,14 @@ from generators.evidence import gather
 from generators.export import dump, evidence_schema, export, export_evidence, schema
 from generators.files import write_file
 from generators.kept import shown
-from generators.sheets import Contents, declared, ids_of, selection, sheet
+from generators.sheets import Contents, declared, selection, sheet
+from generators.sheets.setting import pdf as set_as_pdf
+from generators.sheets.setting import setter
 from generators.site import site, why_not
 from generators.sources import DocumentView, documents
 from generators.views import EntryView, views
 from kb.errors import CheckFailed, EqkbError
-from kb.sheets import WHOLE
+from kb.sheets import WHOLE, ids_of
 
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
@@ -35,18 +37,21 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 
 
-def build(catalogue: Catalogue, out: Path, jobs: int = 1) -> list[str]:
+def build(catalogue: Catalogue, out: Path, jobs: int = 1, pdf: bool = False) -> list[str]:
     """Write docs/, cheatsheet/, code/, JSON and its schemas under ``out``; returns what was written.
 
-    ``jobs`` processes make what is not kept yet: evidence, and what is shown of entries. Raises
+    With ``pdf`` the sheets are there as PDFs too. ``jobs`` processes make what is not kept yet: evidence, and what is shown of entries. Raises
     CheckFailed if anything is refuted, and EqkbError where a file stands in the way that no build wrote.
     """
+    if pdf:
+        setter()
     evidence = gather(catalogue, list(catalogue), jobs)
     _require_sound(evidence)
     entries = views(catalogue, list(catalogue), evidence, shown(catalogue, list(catalogue), jobs))
     drawn_on = documents(catalogue, entries, evidence)
     out = Path(out)
     files = {name: text.encode() for name, text in rendered(entries, drawn_on, evidence).items()}
+    files |= _pdfs(entries) if pdf else {}
     files |= _site(entries, drawn_on, out, jobs)
     earlier = _read_manifest(out)
     _require_room(out, files, earlier)
@@ -92,9 +97,14 @@ def _sheets(entries: Sequence[EntryView]) -> dict[str, Contents]:
     known = {view.id for view in entries}
     for view in entries[:1]:
         for key, declaration in view.catalogue.records.sheets.items():
-            if known.issuperset(ids_of(view.catalogue, declaration)):
+            if known.issuperset(ids_of(view.catalogue.records, declaration)):
                 made[key] = declared(view.catalogue, declaration, entries)
     return made
+
+
+def _pdfs(entries: Sequence[EntryView]) -> dict[str, bytes]:
+    """The sheets as PDFs. Raises EqkbError where there is neither TeX nor Typst."""
+    return {f"cheatsheet/{name}.pdf": set_as_pdf(contents).content for name, contents in _sheets(entries).items()}
 
 
 def _site(entries: Sequence[EntryView], drawn_on: Sequence[DocumentView], out: Path, jobs: int) -> dict[str, bytes]:

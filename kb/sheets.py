@@ -1,4 +1,4 @@
-"""Cheat sheets that catalogues declare: whether all that they list exists."""
+"""Cheat sheets that catalogues declare: what stands on them, and whether all that they list exists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,33 @@ if TYPE_CHECKING:
 
 SECTION = "sheets"  # the key in a catalogue file that is no entry
 WHOLE = "cheatsheet"  # the name of the sheet of everything, which is not declared
+LONG = "long derivatives"
+# What gives way first where a sheet has to fit on so many pages; formulas never do.
+GIVING_WAY = ("evidence", "references", "symbols", LONG, "derivatives", "backward")
 _MOST_FAULTS = 200
+
+
+def sections_of(entries: Mapping[str, Entry], sheet: Sheet) -> list[tuple[str, list[str]]]:
+    """The title and the ids of each section; an entry is on a sheet once."""
+    taken: set[str] = set()
+    found = []
+    for section in sheet.sections:
+        of_topics = [i for i, e in entries.items() if e.topic in section.topics]
+        ids = [i for i in dict.fromkeys([*section.entries, *of_topics]) if i not in taken]
+        taken.update(ids)
+        if ids:
+            found.append((section.title, ids))
+    return found
+
+
+def ids_of(entries: Mapping[str, Entry], sheet: Sheet) -> list[str]:
+    """The ids of all entries of a sheet, in order."""
+    return [i for _, ids in sections_of(entries, sheet) for i in ids]
+
+
+def giving_way(details: Collection[str]) -> tuple[str, ...]:
+    """The details of a sheet in the order in which they give way."""
+    return tuple(d for d in GIVING_WAY if d in details or (d == LONG and "derivatives" in details))
 
 
 def sheet_faults(files: Sequence[CatalogueFile], broken: Collection[str] = ()) -> Iterator[Fault]:

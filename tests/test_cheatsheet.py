@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,10 @@ import pytest
 import yaml
 from hostile import catalogue
 
-from generators import pdf
-from generators.cheatsheet import breakable, cheatsheet, derivatives, escape, formula, write_cheatsheet
-from generators.notation import legend
 from generators.parts import DerivativeView, Formula
-from generators.views import by_topic, views
+from generators.sheets import Contents, Layout, selection, setting, sheet
+from generators.sheets.tex import breakable, derivatives, escape, formula
+from generators.views import views
 from kb.catalogue import Catalogue, load_catalogue
 from kb.cli import main
 from kb.errors import EqkbError
@@ -26,6 +26,14 @@ from kb.notations import names
 
 TEX = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 TROUBLE = re.compile(r"^.*(?:Warning|Overfull|Underfull).*$", re.M)
+
+
+def cheatsheet(catalogue: Catalogue, ids: Sequence[str], form: str = "tex", **layout: Any) -> str:
+    return sheet(contents(catalogue, ids, **layout), form)
+
+
+def contents(catalogue: Catalogue, ids: Sequence[str], **layout: Any) -> Contents:
+    return selection(views(catalogue, ids), layout=Layout(**layout))
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +54,8 @@ def test_a_sheet_holds_formula_derivative_and_symbols(shipped: Catalogue) -> Non
     for latex in (equation.latex(), equation.derivative("z").latex(), equation.vjp("z").latex()):
         assert formula(Formula(latex, "")).removeprefix(r"\rows{").removesuffix("}") in sheet
     assert "scores of the C classes, also called logits" in sheet
-    assert re.findall(r"^\\topic\{(.*)\}\{hue0\}$", sheet, re.M) == ["Activations"]
-    assert r"\begin{multicols}{3}" in sheet and "landscape,a4paper" in sheet
+    assert re.findall(r"^\\topic\{(.*)\}\{hue0\}%$", sheet, re.M) == ["Activations"]
+    assert "paperwidth=210.0mm,paperheight=297.0mm" in sheet and "\\chardef\\columncount=2\n" in sheet
 
 
 def test_a_sheet_loads_standard_packages_only(shipped: Catalogue) -> None:
@@ -60,7 +68,7 @@ def test_a_sheet_loads_standard_packages_only(shipped: Catalogue) -> None:
 
 def test_the_legend_explains_what_the_sheet_uses(shipped: Catalogue) -> None:
     def signs(ids: list[str]) -> set[str]:
-        return {s.shown.latex for s in legend(by_topic(views(shipped, ids)))}
+        return {s.shown.latex for s, _ in contents(shipped, ids).legend}
 
     assert signs(["relu"]) == {"x_i"}
     assert {"x_i", r"\bar{x}", r"\delta_{jk}", r"x \odot y"} <= signs(["softmax"])
@@ -173,7 +181,7 @@ def test_without_tex_one_message_says_what_to_install(
 def test_a_file_is_written_whole(shipped: Catalogue, tmp_path: Path) -> None:
     path = tmp_path / "sheet.tex"
     path.write_text("old")
-    write_cheatsheet(shipped, ["relu"], "tex", path)
+    assert main(["cheatsheet", "relu", "-o", str(path)]) == 0
     assert path.read_text(encoding="utf-8") == cheatsheet(shipped, ["relu"])
     assert os.listdir(tmp_path) == ["sheet.tex"]
 
@@ -192,7 +200,7 @@ def test_a_pipe_is_written_to_and_not_replaced(shipped: Catalogue, tmp_path: Pat
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    write_cheatsheet(shipped, ["relu"], "md", pipe)
+    assert main(["cheatsheet", "relu", "--format", "md", "-o", str(pipe)]) == 0
     assert os.read(reader, 30).startswith(b"# Deep learning equations")
     os.close(reader)
     assert pipe.is_fifo()
@@ -211,7 +219,7 @@ def test_hostile_text_stays_text_in_tex(hostile: Catalogue) -> None:
 @pytest.mark.parametrize("notation", names())
 def test_the_whole_catalogue_compiles_without_a_warning(notation: str) -> None:
     shipped = load_catalogue(notation=notation)
-    made, log = pdf.compile_logged(cheatsheet(shipped, list(shipped)))
+    made, log = setting.compile_tex(cheatsheet(shipped, list(shipped)))
     assert made.startswith(b"%PDF-")
     assert TROUBLE.findall(log) == []
 
@@ -220,7 +228,7 @@ def test_the_whole_catalogue_compiles_without_a_warning(notation: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("entry_id", list(load_catalogue()))
 def test_every_entry_by_itself_compiles_without_a_warning(shipped: Catalogue, entry_id: str) -> None:
-    _, log = pdf.compile_logged(cheatsheet(shipped, [entry_id]))
+    _, log = setting.compile_tex(cheatsheet(shipped, [entry_id]))
     assert TROUBLE.findall(log) == []
 
 
@@ -251,7 +259,7 @@ def long_catalogue(path: Path) -> Catalogue:
 def test_a_formula_that_is_too_long_is_broken_or_made_smaller(tmp_path: Path) -> None:
     long = long_catalogue(tmp_path / "long.yaml")
     for ids in ([i] for i in long):
-        _, log = pdf.compile_logged(cheatsheet(long, ids))
+        _, log = setting.compile_tex(cheatsheet(long, ids))
         assert TROUBLE.findall(log) == []
 
 
@@ -259,7 +267,7 @@ def test_a_formula_that_is_too_long_is_broken_or_made_smaller(tmp_path: Path) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 3, 7])
 def test_small_sheets_compile_without_a_warning(shipped: Catalogue, count: int) -> None:
-    _, log = pdf.compile_logged(cheatsheet(shipped, list(shipped)[::5][:count]))
+    _, log = setting.compile_tex(cheatsheet(shipped, list(shipped)[::5][:count]))
     assert TROUBLE.findall(log) == []
 
 
@@ -267,8 +275,8 @@ def test_small_sheets_compile_without_a_warning(shipped: Catalogue, count: int) 
 @pytest.mark.slow
 def test_hostile_text_reaches_the_pdf_as_text(hostile: Catalogue, tmp_path: Path) -> None:
     path = tmp_path / "hostile.pdf"
-    write_cheatsheet(hostile, list(hostile), "pdf", path)
-    _, log = pdf.compile_logged(cheatsheet(hostile, list(hostile)))
+    made, log = setting.compile_tex(cheatsheet(hostile, list(hostile)))
+    path.write_bytes(made)
     assert TROUBLE.findall(log) == []
     assert "/etc/passwd" not in log
     if shutil.which("pdftotext"):
@@ -283,7 +291,7 @@ def test_hostile_text_reaches_the_pdf_as_text(hostile: Catalogue, tmp_path: Path
 @pytest.mark.slow
 def test_the_same_sheet_gives_the_same_pdf(shipped: Catalogue) -> None:
     source = cheatsheet(shipped, ["softmax"])
-    assert pdf.compile_pdf(source) == pdf.compile_pdf(source)
+    assert setting.compile_tex(source)[0] == setting.compile_tex(source)[0]
 
 
 @TEX
@@ -293,15 +301,15 @@ def test_tex_reads_no_file_elsewhere_and_runs_no_program(tmp_path: Path) -> None
     secret.write_text("found")
     body = rf"\documentclass{{article}}\begin{{document}}x\input{{{secret}}}\end{{document}}"
     with pytest.raises(EqkbError):
-        pdf.compile_pdf(body)
+        setting.compile_tex(body)
     made = tmp_path / "made"
     shell = rf"\documentclass{{article}}\begin{{document}}x\immediate\write18{{touch {made}}}\end{{document}}"
-    pdf.compile_pdf(shell)
+    setting.compile_tex(shell)
     assert not made.exists()
 
 
 @TEX
 def test_tex_that_hangs_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pdf, "SECONDS", 1)
+    monkeypatch.setattr(setting, "SECONDS", 1)
     with pytest.raises(EqkbError, match="longer than 1 seconds"):
-        pdf.compile_pdf(r"\documentclass{article}\begin{document}\def\x{\x}\x\end{document}")
+        setting.compile_tex(r"\documentclass{article}\begin{document}\def\x{\x}\x\end{document}")

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from generators import kept, markdown
-from generators.cheatsheet import sheet
 from generators.export import export
 from generators.making import Making
+from generators.sheets import selection, sheet
 from generators.views import EntryView, views
 from kb.cache import cache_path
 from kb.catalogue import Catalogue, load_catalogue
@@ -22,6 +22,7 @@ from kb.evidence import check
 
 ROOT = Path(__file__).parent.parent
 OUTPUT = {"role": "output"}
+FORMS = ("md", "tex", "typ")
 CONTENT: dict[str, Any] = {
     "square": {
         "name": "Square",
@@ -101,7 +102,7 @@ def test_what_is_kept_is_shown_like_what_was_made(ids: list[str]) -> None:
     again = views(of, ids, None, kept.shown(of, ids))
     assert [page(view) for view in again] == [page(view) for view in entries]
     assert export(again) == export(entries)
-    assert [sheet(again, form) for form in ("md", "tex")] == [sheet(entries, form) for form in ("md", "tex")]
+    assert [sheet(selection(again), form) for form in FORMS] == [sheet(selection(entries), form) for form in FORMS]
 
 
 def test_what_did_not_change_is_not_made_again(tmp_path: Path, made: list[str]) -> None:

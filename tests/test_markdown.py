@@ -14,7 +14,8 @@ import agreement
 import pytest
 from markdown_it import MarkdownIt
 
-from generators import markdown, pdf
+from generators import markdown
+from generators.sheets import selection, setting, sheet
 from generators.views import views
 from kb.catalogue import Catalogue
 from kb.cli import main
@@ -145,7 +146,7 @@ def test_pages_keep_their_formulas(shipped: Catalogue) -> None:
 
 def test_a_document_has_topics_and_entries_as_headings(shipped: Catalogue) -> None:
     ids = list(shipped)[::6]
-    text = markdown.document(views(shipped, ids))
+    text = sheet(selection(views(shipped, ids)), "md")
     entries = views(shipped, ids)
     assert re.findall(r"^## (.*)$", text, re.M) == [*dict.fromkeys(v.topic_title for v in entries), "Notation"]
     assert len(re.findall(r"^#### ", text, re.M)) == len(ids)
@@ -156,12 +157,12 @@ def test_a_document_has_topics_and_entries_as_headings(shipped: Catalogue) -> No
 
 
 def test_a_symbol_is_explained_with_its_values_and_shape(shipped: Catalogue) -> None:
-    text = markdown.document(views(shipped, ["categorical_cross_entropy", "embedding", "adam"]))
+    text = sheet(selection(views(shipped, ["categorical_cross_entropy", "embedding", "adam"])), "md")
     assert "(one-hot, $N \\times C$)\n" in text
     assert "- $i$: item, counted from 0 (label, one of V)\n" in text
     assert "- $\\eta$: learning rate (positive)\n" in text
     assert text.startswith("# Deep learning equations\n")
-    assert markdown.document(views(shipped, ["adam"])).startswith("# Deep learning equations: optimizers\n")
+    assert sheet(selection(views(shipped, ["adam"])), "md").startswith("# Deep learning equations: optimizers\n")
 
 
 def test_the_command_prints_a_section(shipped: Catalogue, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,7 +190,7 @@ def test_a_derivation_keeps_its_formulas(shipped: Catalogue) -> None:
 
 @pytest.mark.slow
 def test_the_whole_catalogue_keeps_its_formulas(shipped: Catalogue) -> None:
-    text = markdown.document(views(shipped, list(shipped)))
+    text = sheet(selection(views(shipped, list(shipped))), "md")
     require_whole(text)
     require_dollars_apart(text)
 
@@ -197,9 +198,9 @@ def test_the_whole_catalogue_keeps_its_formulas(shipped: Catalogue) -> None:
 @TEX
 @pytest.mark.slow
 def test_latex_typesets_every_formula(shipped: Catalogue) -> None:
-    shown = "\n\n".join(rf"\[{f}\]" for f in formulas_in(markdown.document(views(shipped, list(shipped)))))
+    shown = "\n\n".join(rf"\[{f}\]" for f in formulas_in(sheet(selection(views(shipped, list(shipped))), "md")))
     head = r"\documentclass{article}\usepackage[a2paper]{geometry}\usepackage{amsmath,amssymb}"
-    made, log = pdf.compile_logged(f"{head}\\begin{{document}}\n{shown}\n\\end{{document}}\n")
+    made, log = setting.compile_tex(f"{head}\\begin{{document}}\n{shown}\n\\end{{document}}\n")
     assert made.startswith(b"%PDF-")
     assert not re.findall(r"^!.*", log, re.M)
 
@@ -207,7 +208,7 @@ def test_latex_typesets_every_formula(shipped: Catalogue) -> None:
 @pytest.mark.skipif(not PANDOC, reason="pandoc is not installed")
 @pytest.mark.slow
 def test_pandoc_reads_every_formula(shipped: Catalogue, tmp_path: Path) -> None:
-    text = markdown.document(views(shipped, list(shipped)))
+    text = sheet(selection(views(shipped, list(shipped))), "md")
     path = tmp_path / "all.md"
     path.write_text(text, encoding="utf-8")
     run = subprocess.run([str(PANDOC), "--mathml", str(path)], capture_output=True, text=True, check=True)

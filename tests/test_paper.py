@@ -16,7 +16,7 @@ import yaml
 from test_markdown import KNOWN, TEX
 
 import kb
-from generators import pdf
+from generators.sheets import setting
 from kb.catalogue import Catalogue
 from kb.cli import main
 from kb.cli.arguments import ENVIRONMENTS
@@ -345,7 +345,7 @@ def require_typeset(source: str) -> None:
     """TeX, if it is here, finds nothing to object to, wide formulas apart."""
     if shutil.which("pdflatex") is None:
         return
-    made, log = pdf.compile_logged(source)
+    made, log = setting.compile_tex(source)
     assert made.startswith(b"%PDF-")
     assert not re.findall(r"^!.*|^LaTeX Warning: Label.*|^.*Missing character.*", log, re.M)
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from selection import sampled
 
-from generators.notation import legend
-from generators.views import by_topic, views
+from generators.sheets import selection
+from generators.views import views
 from kb import load_catalogue, parse
 from kb.catalogue import Catalogue
 from kb.cli import main
@@ -233,7 +233,7 @@ def test_derivatives_stand_as_the_layout_has_them(claim: str) -> None:
 
 def test_a_sheet_explains_its_own_signs(tmp_path: Path) -> None:
     own = written(tmp_path, r"words: {elementwise: \circ}" + "\nfaces: [{axes: 1, face: boldsymbol}]")
-    shown = {sign.shown.latex for sign in legend(by_topic(views(own, ["lstm_cell"])))}
+    shown = {sign.shown.latex for sign, _ in selection(views(own, ["lstm_cell"])).legend}
     assert r"\boldsymbol{x} \circ \boldsymbol{y}" in shown and r"x \odot y" not in shown
 
 

@@ -11,13 +11,11 @@ from generators.notation import Sign, legend
 from generators.parts import DerivativeView, Formula
 from generators.views import EntryView, Topic, by_topic, title_of
 from kb.model import DETAILS, Detail, Sheet
+from kb.sheets import LONG, giving_way, sections_of
 
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
 
-LONG = "long derivatives"
-# What gives way first where a sheet has to fit on so many pages; formulas never do.
-DROPPED_FIRST = ("evidence", "references", "symbols", LONG, "derivatives", "backward")
 _ROWS = 4  # that the derivatives of an entry have at most unless they are long
 PAPERS = {
     "a3": (297.0, 420.0),
@@ -72,7 +70,7 @@ class Contents:
     @property
     def droppable(self) -> tuple[str, ...]:
         """The details in the order in which they give way."""
-        return tuple(d for d in DROPPED_FIRST if d in self.details or (d == LONG and "derivatives" in self.details))
+        return giving_way(self.details)
 
     @cached_property
     def legend(self) -> tuple[tuple[Sign, str], ...]:
@@ -94,11 +92,6 @@ def selection(entries: Sequence[EntryView], details: tuple[Detail, ...] = DETAIL
     return Contents(title_of(topics), topics, details=details, layout=layout)
 
 
-def ids_of(catalogue: Catalogue, sheet: Sheet) -> list[str]:
-    """The ids of all entries of a declared sheet, in order."""
-    return [i for _, ids in _sections(catalogue, sheet) for i in ids]
-
-
 def declared(
     catalogue: Catalogue,
     sheet: Sheet,
@@ -106,29 +99,13 @@ def declared(
     details: tuple[Detail, ...] | None = None,
     layout: Layout | None = None,
 ) -> Contents:
-    """A sheet that a catalogue declares. ``entries`` are views of at least those that are on it."""
+    """A sheet that a catalogue declares, in its own form unless another is given; ``entries`` has its entries."""
     known = {view.id: view for view in entries}
-    sections = tuple(Topic(title, tuple(known[i] for i in ids), title) for title, ids in _sections(catalogue, sheet))
+    listed = sections_of(catalogue.records, sheet)
+    sections = tuple(Topic(title, tuple(known[i] for i in ids), title) for title, ids in listed)
     shown = sheet.details if details is None else details
-    return Contents(sheet.title, sections, sheet.about, shown, layout or layout_of(sheet))
-
-
-def layout_of(sheet: Sheet) -> Layout:
-    """The form that a declared sheet has by itself."""
-    return Layout(sheet.columns, landscape=sheet.landscape, pages=sheet.pages)
-
-
-def _sections(catalogue: Catalogue, sheet: Sheet) -> list[tuple[str, list[str]]]:
-    """Entries are on a sheet once."""
-    taken: set[str] = set()
-    found = []
-    for section in sheet.sections:
-        of_topics = [i for i, e in catalogue.records.items() if e.topic in section.topics]
-        ids = [i for i in dict.fromkeys([*section.entries, *of_topics]) if i not in taken]
-        taken.update(ids)
-        if ids:
-            found.append((section.title, ids))
-    return found
+    own = Layout(sheet.columns, landscape=sheet.landscape, pages=sheet.pages)
+    return Contents(sheet.title, sections, sheet.about, shown, layout or own)
 
 
 def _formulas(view: EntryView, details: frozenset[str]) -> Iterator[Formula]:

@@ -19,7 +19,7 @@ from generators.sheets.contents import Contents, Layout
 from kb.errors import EqkbError
 
 SECONDS = 120
-_RUNS = 2  # the second puts links where the first found their targets
+_RUNS = 2  # at most; the second puts links where the first found their targets
 _PACKAGES = "texlive-latex-base texlive-latex-recommended lmodern"
 _TYPST = "pip install 'eqkb[typst]'"
 _TEX = f"install TeX (on Debian and Ubuntu: apt-get install {_PACKAGES})"
@@ -36,16 +36,25 @@ class SetSheet(NamedTuple):
 
 
 def pdf(contents: Contents) -> SetSheet:
-    """A sheet as a PDF, by TeX where it is installed, else by Typst. Raises EqkbError that says what to install."""
+    """A sheet as a PDF. Raises EqkbError where nothing can set it, or where it does not fit its pages."""
     from generators.sheets import sheet
 
+    form = setter()
+    return set_sheet(sheet(contents, form), form, contents.layout)
+
+
+def setter() -> str:
+    """The format that can be set: that of TeX where it is installed, else of Typst.
+
+    Raises EqkbError that says what to install.
+    """
     form = next((f for f in ("tex", "typ") if can_set(f)), None)
     if form is None:
         raise EqkbError(
             f"a PDF takes pdflatex or Typst, and neither is here; {_TYPST} brings Typst; or {_TEX}, or choose "
             "--format tex"
         )
-    return set_sheet(sheet(contents, form), form, contents.layout)
+    return form
 
 
 def can_set(form: str) -> bool:
@@ -65,7 +74,7 @@ def set_sheet(text: str, form: str, layout: Layout) -> SetSheet:
 
 
 def _set_tex(text: str) -> SetSheet:
-    made, log = compile_logged(text)
+    made, log = compile_tex(text)
     found = _FITTED.search(log)
     if found is None:
         raise EqkbError("pdflatex did not say how the sheet was set; it may be another program of that name")
@@ -96,14 +105,17 @@ def require_tex() -> str:
     return found
 
 
-def compile_logged(source: str) -> tuple[bytes, str]:
+def compile_tex(source: str) -> tuple[bytes, str]:
     """The PDF and the log of the last run."""
     program = require_tex()
     with tempfile.TemporaryDirectory(prefix="eqkb-tex-") as folder:
         (Path(folder) / "sheet.tex").write_text(source, encoding="utf-8")
         for _ in range(_RUNS):
             _run(program, folder)
-        return (Path(folder) / "sheet.pdf").read_bytes(), _log(folder)
+            log = _log(folder)
+            if "Rerun" not in log:
+                break
+        return (Path(folder) / "sheet.pdf").read_bytes(), log
 
 
 def _run(program: str, folder: str) -> None:

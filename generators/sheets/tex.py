@@ -14,9 +14,10 @@ from typing import Any
 from generators.parts import DerivativeView, Formula, ReferenceView, Row, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
 from generators.sheets.breaks import pieces
-from generators.sheets.contents import LONG, SCALES, Contents, is_long
+from generators.sheets.contents import SCALES, Contents, is_long
 from generators.views import EntryView
 from kb.printing import escape_tex
+from kb.sheets import LONG
 
 _LONGEST_WORD = 32  # characters of TeX that fit in a column, whatever they are
 _MANY = 4  # rows from which on short ones stand side by side

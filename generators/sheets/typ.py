@@ -13,10 +13,11 @@ from typing import Any
 from generators.parts import DerivativeView, Formula, ReferenceView, Row, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
 from generators.sheets.breaks import Piece, pieces
-from generators.sheets.contents import LONG, SCALES, Contents, is_long
+from generators.sheets.contents import SCALES, Contents, is_long
 from generators.views import EntryView
 from kb.printing import escape_typst
-from kb.printing.typst import typst
+from kb.printing.typst import RULES, typst
+from kb.sheets import LONG
 
 _LONG = 4000  # characters of LaTeX of a derivative that would fill pages
 
@@ -33,6 +34,7 @@ def typ(contents: Contents) -> str:
         "droppable": contents.droppable,
         "layout": contents.layout,
         "scales": SCALES,
+        "rules": Ready(RULES.strip()),
     }
     return render("sheet.typ.j2", escape_typst, _FILTERS, **values).strip("\n") + "\n"
 

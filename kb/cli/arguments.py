@@ -378,3 +378,4 @@ def _working(commands: _Commands) -> None:
     one.add_argument("file", metavar="FILE", nargs="?")
     one = _command(commands, "build", "work", "everything: docs, site, cheat sheets, code, JSON")
     one.add_argument("-o", "--output", metavar="PATH", default="build", help="the folder (build)")
+    one.add_argument("--pdf", action="store_true", help="with the cheat sheets as PDFs, by TeX or else by Typst")

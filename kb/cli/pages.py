@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from kb.cache import cache_path, keep, read_kept
 from kb.catalogue import Catalogue
+from kb.cli.state import evidence_state, paths_of, state_of
 from kb.errors import EqkbError
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from kb.model import Symbol
 
 _LONGEST_COMPARISON = 400  # characters
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _FIELDS = {
     "text": list,
     "symbols": dict,
@@ -49,7 +47,7 @@ def rendered(catalogue: Catalogue, entry_id: str) -> dict[str, Any]:
     store = _Store.of(catalogue)
     kept = store.read() if store else {}
     found = kept.get(entry_id)
-    checked = _evidence_digest(entry_id)
+    checked = evidence_state(entry_id)
     if _is_whole(found) and found["evidence"][0] == checked:
         return found | {"evidence": found["evidence"][1:]}
     made = _render(catalogue, entry_id)
@@ -58,21 +56,6 @@ def rendered(catalogue: Catalogue, entry_id: str) -> dict[str, Any]:
     if store:
         store.write(kept | {entry_id: made})
     return made | {"evidence": shown}
-
-
-def _evidence_digest(entry_id: str) -> str:
-    """What changes whenever other evidence is stored for an entry; empty where there is none."""
-    folder = cache_path("evidence")
-    digest = hashlib.sha256()
-    if folder is None:
-        return ""
-    with suppress(OSError):
-        for name in sorted(os.listdir(folder)):
-            if name.startswith(f"{entry_id}-"):
-                with open(os.path.join(folder, name), "rb") as stream:
-                    digest.update(stream.read(5_000_000))
-                return digest.hexdigest()
-    return ""
 
 
 def _render(catalogue: Catalogue, entry_id: str) -> dict[str, Any]:
@@ -172,19 +155,12 @@ class _Store:
     @classmethod
     def of(cls, catalogue: Catalogue) -> _Store | None:
         """None where there is no cache directory, or a file cannot be read."""
-        paths = [os.path.realpath(f.path) for f in catalogue.records.files]
-        key = hashlib.sha256()
-        try:
-            for path in paths:
-                with open(path, "rb") as stream:
-                    key.update(hashlib.sha256(stream.read(10_000_000)).digest())
-            for line in _code():
-                key.update(line.encode())
-        except (OSError, ValueError):
+        state = state_of(catalogue)
+        if state is None:
             return None
-        name = hashlib.sha256(os.fsencode("\0".join(paths))).hexdigest()[:32]
+        name = hashlib.sha256(os.fsencode("\0".join(paths_of(catalogue)))).hexdigest()[:32]
         store = cache_path(f"pages-{name}.json")
-        return cls(store, key.hexdigest()) if store is not None else None
+        return cls(store, state) if store is not None else None
 
     def read(self) -> dict[str, Any]:
         """All pages that are kept; none if they are stale, truncated or foreign."""
@@ -201,17 +177,3 @@ class _Store:
         """Keep the pages; where that is not possible, do without."""
         payload = json.dumps(pages)
         keep(self.path, f"{self.key}\n{hashlib.sha256(payload.encode()).hexdigest()}\n{payload}")
-
-
-def _code() -> Iterator[str]:
-    """Every module of kb with its size and the time of its last change, and where libraries are installed."""
-    yield sys.version
-    for folder in sys.path:
-        with suppress(OSError):
-            yield f"{folder} {os.stat(folder or '.').st_mtime_ns if folder.endswith('-packages') else ''}\n"
-    for folder, folders, files in os.walk(_PACKAGE):
-        folders.sort()
-        for name in sorted(files):
-            if name.endswith(".py"):
-                status = os.stat(os.path.join(folder, name))
-                yield f"{folder}/{name} {status.st_size} {status.st_mtime_ns}\n"

@@ -137,7 +137,7 @@ def build_command(options: argparse.Namespace) -> int:
     from generators.build import build
 
     gc.set_threshold(100_000, 20, 100)  # what a build makes it keeps to the end
-    build(catalogue, Path(options.output), jobs=processes())
+    build(catalogue, Path(options.output), jobs=processes(), pdf=options.pdf)
     return 0
 
 
