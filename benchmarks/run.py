@@ -1,8 +1,8 @@
 """Measure eqkb against its targets: ``python benchmarks/run.py`` prints tables and always exits with 0.
 
 Generated NumPy against the hand-written baselines (time: the smallest of interleaved repetitions; memory: the
-traced peak of a run of its own), all declared derivatives from cold, how long the command takes to start, and the
-website.
+traced peak of a run of its own), all declared derivatives from cold, how long the command takes to start, the
+cheat sheets, and the website.
 A ratio is generated/baseline: 1.00 is as good as the hand-written code. Rows marked "blocked" compare with a
 baseline that works through blocks of rows; they have no target.
 """
@@ -344,6 +344,13 @@ def measure_generated(repetitions: int) -> None:
             print(f"{kernel.entry[:25]:26}{kernel.label:24}FAILED: {type(error).__name__}: {error}")
 
 
+def measure_cheat_sheets() -> None:
+    """The texts and PDFs of the cheat sheets."""
+    from sheets import measure_sheets
+
+    measure_sheets()
+
+
 def measure_website() -> None:
     """Its build, its pages and its search."""
     from website import measure_site
@@ -354,13 +361,16 @@ def measure_website() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure eqkb against its targets.")
     parser.add_argument("--repetitions", type=int, default=15)
-    parser.add_argument("--only", choices=("kernels", "baselines", "derivatives", "growth", "commands", "site"))
+    parser.add_argument(
+        "--only", choices=("kernels", "baselines", "derivatives", "growth", "commands", "sheets", "site")
+    )
     chosen = parser.parse_args()
     sections: dict[str, Callable[[], None]] = {
         "kernels": lambda: measure_generated(chosen.repetitions),
         "derivatives": measure_derivatives,
         "growth": measure_growth,
         "commands": lambda: measure_commands(chosen.repetitions),
+        "sheets": measure_cheat_sheets,
         "site": measure_website,
     }
     if chosen.only == "baselines":

@@ -40,8 +40,9 @@ MANIFEST = "manifest.json"
 def build(catalogue: Catalogue, out: Path, jobs: int = 1, pdf: bool = False) -> list[str]:
     """Write docs/, cheatsheet/, code/, JSON and its schemas under ``out``; returns what was written.
 
-    With ``pdf`` the sheets are there as PDFs too. ``jobs`` processes make what is not kept yet: evidence, and what is shown of entries. Raises
-    CheckFailed if anything is refuted, and EqkbError where a file stands in the way that no build wrote.
+    With ``pdf`` the sheets are there as PDFs too. ``jobs`` processes make what is not kept yet: evidence, and what is
+    shown of entries. Raises CheckFailed if anything is refuted, and EqkbError where a file stands in the way that no
+    build wrote, or where PDFs are asked for and nothing can set them.
     """
     if pdf:
         setter()

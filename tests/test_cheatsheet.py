@@ -89,8 +89,8 @@ def test_symbols_that_entries_share_are_explained_once(tmp_path: Path) -> None:
     path.write_text(json.dumps(two), encoding="utf-8")
     sheet = cheatsheet(load_catalogue(path), ["one", "two"])
     assert sheet.count("the same input") == sheet.count("its own output") == sheet.count("another") == 1
-    assert re.search(r"^\\shared\{.*the same input\}$", sheet, re.M)
-    assert sheet.count(r"\symbols{") == 2
+    assert re.search(r"^\\detail\{symbols\}\{\\shared\{.*the same input\}\}%$", sheet, re.M)
+    assert sheet.count(r"\note{") == 2
 
 
 def test_a_symbol_of_several_meanings_is_explained_in_front_by_the_most_frequent(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_symbol_of_several_meanings_is_explained_in_front_by_the_most_frequent
     path = tmp_path / "five.yaml"
     path.write_text(json.dumps(entries), encoding="utf-8")
     sheet = cheatsheet(load_catalogue(path), list(entries))
-    assert re.search(r"^\\shared\{.*a gate.*\}$", sheet, re.M)
+    assert re.search(r"^\\detail\{symbols\}\{\\shared\{.*a gate.*\}\}%$", sheet, re.M)
     assert (sheet.count("a gate"), sheet.count("a step")) == (1, 2)
 
 
@@ -164,18 +164,6 @@ def test_the_markdown_sheet_has_the_form_of_the_sources(shipped: Catalogue) -> N
 def test_an_unknown_format_is_refused(shipped: Catalogue) -> None:
     with pytest.raises(EqkbError, match="docx"):
         cheatsheet(shipped, ["softmax"], "docx")
-
-
-def test_without_tex_one_message_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    out = tmp_path / "sheet.pdf"
-    assert main(["cheatsheet", "softmax", "--format", "pdf", "-o", str(out)]) == 2
-    message = capsys.readouterr().err
-    assert len(message.splitlines()) == 1
-    assert "pdflatex" in message and "apt-get install texlive" in message
-    assert not out.exists()
 
 
 def test_a_file_is_written_whole(shipped: Catalogue, tmp_path: Path) -> None:

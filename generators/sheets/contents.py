@@ -110,7 +110,7 @@ def declared(
 
 def _formulas(view: EntryView, details: frozenset[str]) -> Iterator[Formula]:
     yield view.formula
-    if (LONG if is_long(view.highlights) else "derivatives") in details:
+    if details & {"derivatives", LONG} and (LONG if is_long(view.highlights) else "derivatives") in details:
         yield from (d.formula for d in view.highlights)
     if "backward" in details and view.backward is not None:
         yield view.backward.formula

@@ -113,7 +113,7 @@ def compile_tex(source: str) -> tuple[bytes, str]:
         for _ in range(_RUNS):
             _run(program, folder)
             log = _log(folder)
-            if "Rerun" not in log:
+            if "Rerun to get" not in log:
                 break
         return (Path(folder) / "sheet.pdf").read_bytes(), log
 
