@@ -19,6 +19,7 @@ from kb.vocabulary import ARRAY_FUNCTIONS, BINDERS, CONSTANTS, DOMAINS, FUNCTION
 
 WAITING = {"argmax", "argmin"}
 """Words that are reserved and do not work yet; the comment does not promise them."""
+SECTIONS = ("documents", "sheets")
 FILLED_IN = "  name: Example\n  topic: examples\n  about: An example.\n"
 
 
@@ -34,7 +35,7 @@ class Example:
     def text(self, define: str | None = None) -> str:
         """The entry as YAML, complete; with another definition if one is given."""
         if define is None:
-            filled_in = "" if self.id == "documents" else FILLED_IN
+            filled_in = "" if self.id in SECTIONS else FILLED_IN
             return "\n".join([self.lines[0], filled_in, *self.lines[1:]]) + "\n"
         data = yaml.load("\n".join(self.lines), Loader=yaml.BaseLoader)[self.id]
         kept = {key: value for key, value in data.items() if key not in ("define", "claims")}
@@ -117,7 +118,7 @@ def nested(array: interpreter.Array) -> Any:
 
 def test_there_are_examples_of_all_three_sorts() -> None:
     assert len(EXAMPLES) >= 15
-    assert all(example.values for example in EXAMPLES.values() if example.id not in ("scaled_pair", "documents"))
+    assert all(example.values for example in EXAMPLES.values() if example.id not in ("scaled_pair", *SECTIONS))
     assert len(REFUSED) >= 25
 
 
@@ -166,7 +167,7 @@ def test_what_is_said_to_be_refused_is(tmp_path: Path, entry_id: str, text: str)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("entry_id", [name for name in EXAMPLES if name != "documents"])
+@pytest.mark.parametrize("entry_id", [name for name in EXAMPLES if name not in SECTIONS])
 def test_all_evidence_for_the_examples(catalogue: kb.Catalogue, entry_id: str) -> None:
     evidence = catalogue[entry_id].check()
     assert evidence.verdict == "verified", evidence.text()
@@ -249,6 +250,8 @@ def test_words_in_running_text_are_complete() -> None:
     assert findings and set(get_args(model.Finding)) <= set(re.findall(r"\w+", findings[0]))
     documents = section(10).partition("document/item")[0]
     assert field_names(model.Document) - {"key"} <= set(re.findall(r"\w+", documents))
+    sheets = section(12)
+    assert field_names(model.Sheet) - {"key"} | set(get_args(model.Detail)) <= set(re.findall(r"\w+", sheets))
     symbols = section(2)
     for word in [*get_args(model.SymbolKind), *get_args(model.Role)]:
         assert word in WAITING or re.search(rf"\b{word}\b", symbols), word
