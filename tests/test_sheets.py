@@ -322,7 +322,8 @@ def test_details_give_way_until_the_pages_are_enough(entries: dict[str, EntryVie
 def test_the_command_says_what_gave_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for form in ("tex", "pdf"):
         out = tmp_path / f"sheet.{form}"
-        arguments = ["--topic", "attention", "--pages", "1", "--with", "derivatives,symbols,references"]
+        topics = ["--topic", "attention", "--topic", "activations"]
+        arguments = [*topics, "--pages", "1", "--with", "derivatives,symbols,references"]
         assert main(["cheatsheet", *arguments, "--format", form, "-o", str(out)]) == 0
         assert "left out to fit 1 page: references, symbols" in capsys.readouterr().err
         assert main(["cheatsheet", *arguments, "--format", form, "-o", str(out)]) == 0
