@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from kb.answers import claim_answer, derivative_answer, entry_answer
+from kb.answers import claim_answer, derivative_answer, entry_answer, goal_answer
 
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
     from kb.derivation import Derivation
     from kb.equation import Derivative, Equation
 
-DEFINITION, BACKWARD = "definition", "backward"
+DEFINITION, GOAL, BACKWARD = "definition", "goal", "backward"
 
 
 def anchor_of(derivative: Any) -> str:
@@ -49,6 +49,8 @@ def _answers(
     equation: Equation, catalogue: Catalogue, derivatives: Iterable[Derivative], derivations: Iterable[Derivation]
 ) -> Iterator[tuple[str, Any]]:
     yield DEFINITION, entry_answer(equation, catalogue.variants(equation.id), None)
+    if equation.goal is not None:
+        yield GOAL, goal_answer(equation, equation.goal)
     for derivative in derivatives:
         yield anchor_of(derivative), derivative_answer(derivative, None)
     for claim in equation.entry.claims:

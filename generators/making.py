@@ -28,7 +28,6 @@ from kb.printing import latex as print_latex
 from kb.printing import latex_display
 from kb.printing import text as print_text
 from kb.printing.notation import new_states, timeline
-from kb.printing.text_calls import low_text
 
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
@@ -89,21 +88,8 @@ class Making:
     @cached_property
     def goal(self) -> Formula | None:
         """What an objective chooses, such as the minimum over G of the maximum over D of V."""
-        objective = self.entry.objective
-        if objective is None:
-            return None
-        above = [(r"\min", "min", n) for n in objective.minimize] + [(r"\max", "max", n) for n in objective.maximize]
-        symbols = self.equation.symbols
-        value = [symbols[n] for n in self.equation.outputs]
-        latex = r" \; ".join(rf"{word}_{{{symbols[n].latex}}}" for word, _, n in above)
-        latex += r" \; " + r",\, ".join(v.latex for v in value)
-        chosen = [f"{word}{low_text(symbols[n].text)}" for _, word, n in above]
-        text = " ".join([*chosen, ", ".join(v.text for v in value)])
-        if objective.subject_to:
-            limits = [self.read(t) for t in objective.subject_to]
-            latex += r" \quad \text{subject to } " + r",\ ".join(f.latex for f in limits)
-            text += " subject to " + ", ".join(f.text for f in limits)
-        return Formula(latex, text)
+        found = self.equation.goal
+        return None if found is None else Formula(found.latex, found.text)
 
     @cached_property
     def glyphs(self) -> dict[str, Formula]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kb.model import Entry, NamedClaim, SourceItem
 
 if TYPE_CHECKING:
+    from kb.definitions import Goal
     from kb.equation import Derivative, Equation
     from kb.evidence import Evidence
     from kb.variants import Counterpart
@@ -94,6 +95,11 @@ def claim_answer(equation: Equation, claim: NamedClaim) -> dict[str, Any]:
         "about": claim.about,
         "refuted": claim.refuted,
     }
+
+
+def goal_answer(equation: Equation, goal: Goal) -> dict[str, Any]:
+    """What an objective chooses in ``latex --goal --json``."""
+    return {"id": equation.id, "wrt": [], "form": None, "latex": goal.latex, "text": goal.text}
 
 
 def derivative_answer(derivative: Derivative, evidence: Evidence | None) -> dict[str, Any]:

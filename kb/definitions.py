@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kb import tree
 from kb.model import Entry
@@ -173,6 +173,35 @@ def _goal(entry: Entry, context: Context) -> list[str]:
     if objective.subject_to:
         parts.append("subject to " + ", ".join(formula_text(c, context) for c in objective.subject_to))
     return ["; ".join(parts)]
+
+
+class Goal(NamedTuple):
+    """What an objective chooses, in LaTeX and in Unicode."""
+
+    latex: str
+    text: str
+
+
+def goal_of(entry: Entry, outputs: Sequence[str], context: Context) -> Goal | None:
+    """What an objective chooses, such as the minimum over G of the maximum over D of V; None for other kinds."""
+    from kb.printing import latex_display, symbol_latex, symbol_text
+    from kb.printing.text_calls import low_text
+
+    objective = entry.objective
+    if objective is None:
+        return None
+    over = [*(("min", name) for name in objective.minimize), *(("max", name) for name in objective.maximize)]
+    latex = [rf"\{word}_{{{symbol_latex(name, context)}}}" for word, name in over]
+    text = [f"{word}{low_text(symbol_text(name, context))}" for word, name in over]
+    latex.append(r",\, ".join(symbol_latex(name, context) for name in outputs))
+    text.append(", ".join(symbol_text(name, context) for name in outputs))
+    limits = [formula(limit, context) for limit in objective.subject_to]
+    chosen = r" \; ".join(latex)
+    if not limits:
+        return Goal(chosen, " ".join(text))
+    shown = r",\ ".join(latex_display(limit, context) for limit in limits)
+    text.append(f"subject to {', '.join(formula_text(limit, context) for limit in objective.subject_to)}")
+    return Goal(rf"{chosen} \quad \text{{subject to }} {shown}", " ".join(text))
 
 
 def formula_text(text: str, context: Context) -> str:

@@ -11,6 +11,7 @@ from kb.errors import CatalogueError, Fault, NotDifferentiable, NotFound, neares
 from kb.model import Entry, NamedClaim, Reference, Symbol
 
 if TYPE_CHECKING:
+    from kb.definitions import Goal
     from kb.derivation import Derivation
     from kb.index.program import Program
     from kb.programs import Programs
@@ -195,6 +196,13 @@ class Equation:
         from kb.definitions import formula_text
 
         return formula_text(text, self.context)
+
+    @property
+    def goal(self) -> Goal | None:
+        """What an objective chooses, in LaTeX and in Unicode; None for other kinds."""
+        from kb.definitions import goal_of
+
+        return goal_of(self.entry, self.outputs, self.context)
 
     def formula_latex(self, text: str) -> str:
         """A claim or a condition of the entry in LaTeX, without dollar signs."""

@@ -473,3 +473,17 @@ def test_the_keys_that_the_help_promises_are_there(mine: Path, capsys: pytest.Ca
         shown = shown[0] if isinstance(shown, list) else shown
         promised = re.sub(r"\(.*?\)", "", _JSON[name].partition(" with ")[2]).removesuffix(", the best first")
         assert set(shown) == set(promised.replace(" ", "").split(","))
+
+
+def test_latex_prints_what_an_objective_chooses(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["latex", "gan_minimax", "--goal"]) == 0
+    assert capsys.readouterr().out == "\\min_{G} \\; \\max_{D} \\; V\n"
+    assert main(["latex", "gan_minimax", "--goal", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["text"] == "min_G max_D V"
+    for arguments, words in (
+        (["softmax", "--goal"], "softmax is no objective"),
+        (["gan_minimax", "--goal", "--where"], "leave out --where"),
+        (["gan_minimax", "--goal", "--format", "md"], "leave one of them out"),
+    ):
+        assert main(["latex", *arguments]) == 2
+        assert words in capsys.readouterr().err

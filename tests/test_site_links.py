@@ -14,7 +14,6 @@ import pytest
 from browsing import Build
 
 EXTERNAL = re.compile(r"https?://[\w.-]+\.[a-z]{2,}(?:/[^\s<>\"]*)?")
-NO_COMMAND = {"goal"}  # formulas that no command prints; their menu has the permalink alone
 ADDRESSES = {"href", "src", "srcset", "poster", "action", "data"}
 
 
@@ -118,7 +117,7 @@ def test_every_menu_has_its_texts(site: dict[str, bytes]) -> None:
             script = site[f"copies/{entry}.js"].decode()
             brought = json.loads(script[script.index(",") + 1 : script.rindex(")")])["formulas"]
             anchors = {anchor for of, anchor in formulas if of == entry}
-            assert set(brought) <= anchors and anchors - set(brought) <= NO_COMMAND, name
+            assert set(brought) == anchors, name
             assert all("latex" in formats for formats in brought.values()), name
             seen += len(brought)
     assert seen > 500

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from generators.answers import DEFINITION, anchor_of, claim_anchor, derivation_anchor, partial_anchor
+from generators.answers import DEFINITION, GOAL, anchor_of, claim_anchor, derivation_anchor, partial_anchor
 from generators.bibtex import Bibliography
 from generators.site.scripts import script_value
 from kb.answers import json_text, line
@@ -83,6 +83,8 @@ class _Copies:
     def all(self) -> Iterator[tuple[str, tuple[Copy, ...]]]:
         view = self.view
         yield DEFINITION, tuple(self._definition())
+        if view.goal is not None:
+            yield GOAL, tuple(self._goal())
         for derivative in (*view.partials, *view.hessians, *([view.backward] if view.backward is not None else [])):
             yield anchor_of(derivative), tuple(self._derivative(derivative))
         for claim in view.entry.claims:
@@ -97,6 +99,12 @@ class _Copies:
         yield Copy(LATEX, self.command("latex"), line(answer["latex"]))
         yield self.code
         yield Copy(JSON, self.command("show", "--json"), json_text(answer | evidence))
+
+    def _goal(self) -> Iterator[Copy]:
+        answer = self.answers[GOAL]
+        yield Copy(LATEX, self.command("latex", "--goal"), line(answer["latex"]))
+        yield self.code
+        yield Copy(JSON, self.command("latex", "--goal", "--json"), json_text(answer))
 
     def _derivative(self, derivative: DerivativeView) -> Iterator[Copy]:
         answer = self.answers[anchor_of(derivative)] | {"verdict": self.view.verdict}

@@ -29,9 +29,9 @@ _JSON = {
     "search": f"a list of objects with {_SUMMARY}, the best first",
     "show": f"an object with {_SUMMARY}, symbols, define, text, latex, claims, requires, kinks, differentiate, "
     "differentiable, objective, frameworks, related, variants (id, about, of), sources, notes, references, evidence",
-    "latex": "an object with id, wrt, form, latex (with --claim claim, about, refuted too; with --env, --where or "
-    "--derivation env, label, labels, where, derivation, packages, and paper, which is all that is printed; with "
-    "--macros macros, the lines that define them; with --format md markdown)",
+    "latex": "an object with id, wrt, form, latex (with --claim claim, about, refuted too; with --goal text; with "
+    "--env, --where or --derivation env, label, labels, where, derivation, packages, and paper, which is all that is "
+    "printed; with --macros macros, the lines that define them; with --format md markdown)",
     "diff": "an object with id, wrt, form, shape, text, latex, steps, uses, code, verdict",
     "derive": "an object with id, wrt, steps (rule, continues, because, statements, text, latex), points, numbers, "
     "difference",
@@ -231,6 +231,7 @@ def _formulas(commands: _Commands) -> None:
     one.add_argument("id", metavar="ID")
     _add_derivative(one)
     one.add_argument("--claim", metavar="NAME", help="the formula of this claim instead")
+    one.add_argument("--goal", action="store_true", help="of an objective: what it chooses, such as min over G of V")
     one.add_argument(
         "--env",
         choices=ENVIRONMENTS,

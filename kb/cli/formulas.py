@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kb.answers import claim_answer, derivative_answer, latex_answer, line
+from kb.answers import claim_answer, derivative_answer, goal_answer, latex_answer, line
 from kb.cli.breaking import statement_lines
 from kb.cli.read import catalogue_of, stored_evidence
 from kb.cli.terminal import MOST_COLUMNS, on_terminal, paint, print_json, width
@@ -31,6 +32,8 @@ def latex_command(options: argparse.Namespace) -> int:
         raise EqkbError("--form says which derivative; add --wrt SYMBOL, or leave it out")
     if options.claim is not None and options.wrt:
         raise EqkbError("--claim names a formula, and so does --wrt; leave one of them out")
+    if options.goal:
+        return _print_goal(catalogue, equation, options)
     if options.format == "md":
         return _print_section(catalogue, equation, options)
     claim = equation.claim(options.claim) if options.claim is not None else None
@@ -65,18 +68,27 @@ def _for_a_paper(
     return Fragment(subject, wanted, equation.derivation(derivative.wrt[0])).as_json()
 
 
+def _print_goal(catalogue: Catalogue, equation: Equation, options: argparse.Namespace) -> int:
+    """What an objective chooses, which is a line of its own above what it is made of."""
+    _refuse_beside(options, "--goal prints a formula by itself; leave out {}, or --goal", without=("macros",))
+    if options.format == "md":
+        raise EqkbError("--goal prints a formula, and --format md the whole entry; leave one of them out")
+    goal = equation.goal
+    if goal is None:
+        raise EqkbError(f"{equation.id} is no objective, so that it has no goal; leave out --goal")
+    answer = goal_answer(equation, goal)
+    macros = catalogue.profile.definitions(goal.latex)
+    if options.json:
+        print_json(answer | ({"macros": macros.splitlines()} if options.macros else {}))
+    else:
+        print(f"{macros}{goal.latex}")
+    return 0
+
+
 def _print_section(catalogue: Catalogue, equation: Equation, options: argparse.Namespace) -> int:
     """The entry as one section of Markdown."""
-    given = {
-        "--wrt": options.wrt,
-        "--claim": options.claim is not None,
-        "--env": options.env,
-        "--label": options.label is not None,
-        "--derivation": options.derivation,
-        "--macros": options.macros,
-    }
-    for name in (name for name, value in given.items() if value):
-        raise EqkbError(f"--format md prints the entry itself as a section of Markdown; leave out {name}, or --format")
+    message = "--format md prints the entry itself as a section of Markdown; leave out {}, or --format"
+    _refuse_beside(options, message, without=("where",))
     from generators.markdown import section
     from generators.views import views
 
@@ -86,6 +98,13 @@ def _print_section(catalogue: Catalogue, equation: Equation, options: argparse.N
     else:
         print(made, end="")
     return 0
+
+
+def _refuse_beside(options: argparse.Namespace, message: str, without: Sequence[str]) -> None:
+    """Raise EqkbError for an option that says something about another formula, but for those ``without``."""
+    for name in ("wrt", "claim", "env", "label", "where", "derivation", "macros"):
+        if getattr(options, name) not in (None, False, []) and name not in without:
+            raise EqkbError(message.format(f"--{name}"))
 
 
 def code_command(options: argparse.Namespace) -> int:
