@@ -476,14 +476,13 @@ def test_the_keys_that_the_help_promises_are_there(mine: Path, capsys: pytest.Ca
 
 
 def test_latex_prints_what_an_objective_chooses(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["latex", "gan_minimax", "--goal"]) == 0
-    assert capsys.readouterr().out == "\\min_{G} \\; \\max_{D} \\; V\n"
-    assert main(["latex", "gan_minimax", "--goal", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["text"] == "min_G max_D V"
+    assert run(capsys, "latex", "gan_minimax", "--goal") == (0, "\\min_{G} \\; \\max_{D} \\; V\n", "")
+    _, out, _ = run(capsys, "latex", "gan_minimax", "--goal", "--json")
+    assert json.loads(out)["text"] == "min_G max_D V"
     for arguments, words in (
         (["softmax", "--goal"], "softmax is no objective"),
         (["gan_minimax", "--goal", "--where"], "leave out --where"),
         (["gan_minimax", "--goal", "--format", "md"], "leave one of them out"),
     ):
-        assert main(["latex", *arguments]) == 2
-        assert words in capsys.readouterr().err
+        code, _, err = run(capsys, "latex", *arguments)
+        assert code == 2 and words in err

@@ -26,6 +26,7 @@ PAPERS = {
     "tabloid": (279.4, 431.8),
 }
 SCALES = {"smallest": 820, "largest": 1200}  # of letters of 8.5 points, in thousandths
+WIDE_INLINE = 50  # characters of LaTeX from which on a formula within a sentence may be wider than a column
 _COLUMN = 95.0  # millimetres that a column has at most, unless somebody says how many there are
 
 

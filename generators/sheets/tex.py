@@ -14,7 +14,7 @@ from typing import Any
 from generators.parts import DerivativeView, Formula, ReferenceView, Row, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
 from generators.sheets.breaks import pieces
-from generators.sheets.contents import SCALES, Contents, is_long
+from generators.sheets.contents import SCALES, WIDE_INLINE, Contents, is_long
 from generators.views import EntryView
 from kb.printing import escape_tex
 from kb.sheets import LONG
@@ -84,8 +84,9 @@ def breakable(latex: str) -> str:
 
 
 def inline(shown: Formula) -> Ready:
-    """A formula within a sentence."""
-    return Ready(f"${shown.latex}$")
+    """A formula within a sentence; one that may be wider than a column is made smaller if it is."""
+    made = f"${shown.latex}$"
+    return Ready(rf"\narrowed{{{made}}}" if len(shown.latex) > WIDE_INLINE else made)
 
 
 def symbols(shown: Sequence[SymbolView]) -> Ready:

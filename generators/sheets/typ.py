@@ -13,7 +13,7 @@ from typing import Any
 from generators.parts import DerivativeView, Formula, ReferenceView, Row, SymbolView, product_of
 from generators.rendering import Filters, Ready, render
 from generators.sheets.breaks import Piece, pieces
-from generators.sheets.contents import SCALES, Contents, is_long
+from generators.sheets.contents import SCALES, WIDE_INLINE, Contents, is_long
 from generators.views import EntryView
 from kb.printing import escape_typst
 from kb.printing.typst import RULES, typst
@@ -101,8 +101,9 @@ def _maths(latex: str) -> str:
 
 
 def inline(shown: Formula) -> Ready:
-    """A formula within a sentence."""
-    return Ready(_maths(shown.latex))
+    """A formula within a sentence; one that may be wider than a column is made smaller if it is."""
+    made = _maths(shown.latex)
+    return Ready(f"#narrowed({made})" if len(shown.latex) > WIDE_INLINE else made)
 
 
 def prose(text: str) -> Ready:
