@@ -202,16 +202,24 @@ def test_hostile_text_stays_text_in_typst(tmp_path: Path) -> None:
     assert not re.search(r"(?<!\\)#(?:read|include|import|eval)", text)
 
 
+@TEX
 @TYPST
 @pytest.mark.slow
 @pytest.mark.parametrize("key", SHEETS)
-def test_every_declared_sheet_is_set_by_typst(shipped: Catalogue, entries: dict[str, EntryView], key: str) -> None:
+def test_every_declared_sheet_takes_as_many_pages_in_typst_as_in_tex(
+    shipped: Catalogue, entries: dict[str, EntryView], key: str
+) -> None:
     for paper in ("a4", "letter"):
         contents = with_paper(shipped, entries, key, paper)
-        found = setting.set_sheet(sheet(contents, "typ"), "typ", contents.layout)
-        assert found.content.startswith(b"%PDF-") and found == setting.set_sheet(
-            sheet(contents, "typ"), "typ", contents.layout
-        )
+        by_tex, by_typst = (setting.set_sheet(sheet(contents, f), f, contents.layout) for f in ("tex", "typ"))
+        assert by_typst.content.startswith(b"%PDF-")
+        assert abs(by_typst.pages - by_tex.pages) <= 1 and by_typst.left_out == by_tex.left_out
+
+
+@TYPST
+def test_the_same_sheet_gives_the_same_pdf_by_typst(entries: dict[str, EntryView]) -> None:
+    text = typ(made(entries, ["softmax", "relu"]))
+    assert setting.set_sheet(text, "typ", Layout()) == setting.set_sheet(text, "typ", Layout())
 
 
 @TYPST

@@ -56,7 +56,7 @@ def too_long(shown: Sequence[DerivativeView]) -> Ready:
 
 
 def _rows(rows: Sequence[Row]) -> Ready:
-    followers = (*rows[1:], None)
+    followers = [*rows[1:], None][: len(rows)]
     return Ready("".join(f"{_row(row, following)}, " for row, following in zip(rows, followers, strict=True)))
 
 

@@ -43,7 +43,7 @@ RULES = """\
 #set math.lr(size: 95%)
 #set math.cases(gap: 0.5em)
 #set math.mat(column-gap: 1em)
-#show math.equation: set par(leading: 0.5em)
+#show math.equation.where(block: true): set par(leading: 0.5em)
 """
 _NAMED = {3: "thin", 4: "med", 5: "thick", 18: "quad", 36: "wide"}
 _ACCENTS = {
