@@ -406,6 +406,21 @@ def test_tex_and_katex_read_everything(notation: str, part: int) -> None:
 
 @READERS
 @pytest.mark.slow
+@pytest.mark.parametrize("notation", names())
+def test_tex_and_katex_read_macros_with_their_definitions(notation: str) -> None:
+    """Every sixth entry: TeX has the definitions once, KaTeX before each formula."""
+    plain = kb.load_catalogue(notation=notation)
+    shipped = plain.written_in(plain.profile.with_macros())
+    subjects = [s for i in list(shipped)[::6] for s in subjects_of(shipped[i], ("derivative", "vjp"))]
+    formulas = [bare(subject) for subject in subjects]
+    define = shipped.profile.definitions
+    assert define("\n".join(formulas)) and len(formulas) > 100
+    require_read([define(formula) + formula for formula in formulas])
+    require_typeset(document([define("\n".join(formulas)), *(f"\\[{f}\\]" for f in formulas)], "amsmath", "amssymb"))
+
+
+@READERS
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_tex_and_katex_read_every_derivation(shipped: Catalogue, part: int) -> None:
     made = []
