@@ -21,14 +21,14 @@ from generators.evidence import gather
 from generators.export import dump, evidence_schema, export, export_evidence, schema
 from generators.files import write_file
 from generators.kept import shown
-from generators.sheets import Contents, declared, selection, sheet
+from generators.sheets import selection, sheet, sheets_of
 from generators.sheets.setting import pdf as set_as_pdf
 from generators.sheets.setting import setter
 from generators.site import site, why_not
 from generators.sources import DocumentView, documents
 from generators.views import EntryView, views
 from kb.errors import CheckFailed, EqkbError
-from kb.sheets import WHOLE, ids_of
+from kb.sheets import WHOLE
 
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
@@ -82,7 +82,7 @@ def rendered(
     files["docs/index.md"] = markdown.index(entries, drawn_on)
     if drawn_on:
         files["docs/sources.md"] = markdown.sources(drawn_on)
-    for name, contents in _sheets(entries).items():
+    for name, contents in sheets_of(entries).items():
         files[f"cheatsheet/{name}.tex"] = sheet(contents, "tex")
     files[f"cheatsheet/{WHOLE}.md"] = sheet(selection(entries), "md")
     files["catalogue.json"] = export(entries)
@@ -92,20 +92,9 @@ def rendered(
     return files
 
 
-def _sheets(entries: Sequence[EntryView]) -> dict[str, Contents]:
-    """The sheet of all entries, and those that are declared and have no others."""
-    made = {WHOLE: selection(entries)}
-    known = {view.id for view in entries}
-    for view in entries[:1]:
-        for key, declaration in view.catalogue.records.sheets.items():
-            if known.issuperset(ids_of(view.catalogue.records, declaration)):
-                made[key] = declared(view.catalogue, declaration, entries)
-    return made
-
-
 def _pdfs(entries: Sequence[EntryView]) -> dict[str, bytes]:
     """The sheets as PDFs. Raises EqkbError where there is neither TeX nor Typst."""
-    return {f"cheatsheet/{name}.pdf": set_as_pdf(contents).content for name, contents in _sheets(entries).items()}
+    return {f"cheatsheet/{name}.pdf": set_as_pdf(contents).content for name, contents in sheets_of(entries).items()}
 
 
 def _site(entries: Sequence[EntryView], drawn_on: Sequence[DocumentView], out: Path, jobs: int) -> dict[str, bytes]:

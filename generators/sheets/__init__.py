@@ -6,10 +6,10 @@ PDFs of what the first two write.
 
 from __future__ import annotations
 
-from generators.sheets.contents import Contents, Layout, declared, selection
+from generators.sheets.contents import Contents, Layout, declared, selection, sheets_of
 from kb.errors import EqkbError
 
-__all__ = ["Contents", "Layout", "declared", "require_fit", "selection", "sheet"]
+__all__ = ["Contents", "Layout", "declared", "require_fit", "selection", "sheet", "sheets_of"]
 
 
 def sheet(contents: Contents, form: str = "tex") -> str:

@@ -11,7 +11,7 @@ from generators.notation import Sign, legend
 from generators.parts import DerivativeView, Formula
 from generators.views import EntryView, Topic, by_topic, title_of
 from kb.model import DETAILS, Detail, Sheet
-from kb.sheets import LONG, giving_way, sections_of
+from kb.sheets import LONG, WHOLE, giving_way, ids_of, sections_of
 
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
@@ -107,6 +107,17 @@ def declared(
     shown = sheet.details if details is None else details
     own = Layout(sheet.columns, landscape=sheet.landscape, pages=sheet.pages)
     return Contents(sheet.title, sections, sheet.about, shown, layout or own)
+
+
+def sheets_of(entries: Sequence[EntryView]) -> dict[str, Contents]:
+    """The sheet of all entries, and by their keys those that are declared and have no others."""
+    made = {WHOLE: selection(entries)}
+    known = {view.id for view in entries}
+    for view in entries[:1]:
+        for key, sheet in view.catalogue.records.sheets.items():
+            if known.issuperset(ids_of(view.catalogue.records, sheet)):
+                made[key] = declared(view.catalogue, sheet, entries)
+    return made
 
 
 def _formulas(view: EntryView, details: frozenset[str]) -> Iterator[Formula]:

@@ -16,6 +16,7 @@ from generators import markdown
 from generators.markdown import FILTERS, page_name, tidy
 from generators.parts import Formula
 from generators.rendering import Filters, Ready, render
+from generators.sheets import sheets_of
 from generators.site import start
 from generators.site.commands import program
 from generators.site.map import FieldMap
@@ -26,6 +27,7 @@ from generators.views import TITLE, EntryView, Topic, by_topic
 from kb.errors import EqkbError
 from kb.printing import escape_markdown
 from kb.records import shipped_path
+from kb.sheets import WHOLE
 
 FOLDER = "equations"
 _ENTRY = f"{FOLDER}/entry.md.j2"
@@ -60,6 +62,7 @@ def pages(folder: Path, entries: Sequence[EntryView], documents: Sequence[Docume
         "refuted": start.refuted(documents),
         "program_of": program,
         "shipped": str(shipped_path()),
+        "sheets": {key: sheet for key, sheet in sheets_of(entries).items() if key != WHOLE},
         "specification": specification(shipped_path()),
         "contributing": _beside(folder.parent, "CONTRIBUTING.md"),
     }
