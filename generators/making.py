@@ -228,15 +228,12 @@ class Making:
         """Arguments, steps and results that the statements read; a hyperparameter or a size need not be kept."""
         fixed = {s.name for s in self.entry.symbols if s.role == "hyperparameter" or s.kind not in ("real", "label")}
         context = presentation.context
-        own = {
-            str(line.left.base if isinstance(line.left, tree.Element) else line.left) for line in presentation.content
-        }
+        own = {_name_of(line.left) for line in presentation.content}
         read = dict.fromkeys(name for line in presentation.content for name in tree.names(line.right))
-        stated = {name for step in presentation.before for target in step.targets for name in tree.names(target)}
-        known = {s.name for s in self.entry.symbols} | stated
+        stated = {_name_of(target) for step in presentation.before for target in step.targets}
         order = [*(s.name for s in self.entry.symbols), *(n for n in read if n in stated)]
         for name in dict.fromkeys(order):
-            if name in read and name in known and name not in fixed and name not in own:
+            if name in read and name not in fixed | own:
                 node = tree.Name(name)
                 yield Formula(print_latex(node, context), print_text(node, context))
 
@@ -303,6 +300,11 @@ class Making:
 def _derivation(made: Derivation) -> DerivationView:
     steps = tuple(StepView(s.rule, s.because, Formula(s.latex, s.text)) for s in made.steps)
     return DerivationView(made.symbol, steps, made.latex(), made.summary)
+
+
+def _name_of(target: tree.Node) -> str:
+    """The name of what a statement defines, without its indices."""
+    return str(target.base if isinstance(target, tree.Element) else target)
 
 
 def _formula(text: str, context: Context) -> Formula:

@@ -157,6 +157,7 @@ def test_a_backward_pass_says_what_it_is_given_and_what_must_be_kept(entries: di
         ("sigmoid", ["y"]),  # the result alone
         ("batch_norm", ["x", "γ", "σ²", "x̂", "μ"]),  # steps as well, but no epsilon
         ("relu", ["z"]),
+        ("mutual_information", ["p", "p^X", "p^Y"]),  # and no index of a step
     ],
 )
 def test_what_a_backward_pass_reads_is_what_must_be_kept(shipped: Catalogue, entry_id: str, names: list[str]) -> None:

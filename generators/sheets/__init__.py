@@ -36,6 +36,6 @@ def require_fit(contents: Contents, text: str, form: str) -> tuple[str, ...] | N
     """
     if contents.layout.pages is None or form == "md":
         return ()
-    from generators.sheets.setting import can_set, set_sheet
+    from generators.sheets.setting import left_out
 
-    return set_sheet(text, form, contents.layout).left_out if can_set(form) else None
+    return left_out(text, form, contents.layout)

@@ -65,12 +65,31 @@ def can_set(form: str) -> bool:
 def set_sheet(text: str, form: str, layout: Layout) -> SetSheet:
     """The PDF of a sheet. Raises EqkbError where it does not fit its pages, or where it cannot be set."""
     made = _set_typst(text) if form == "typ" else _set_tex(text)
+    _require_pages(made, layout)
+    return made
+
+
+def left_out(text: str, form: str, layout: Layout) -> tuple[str, ...] | None:
+    """The details that give way so that a sheet fits its pages; None where nothing here can tell.
+
+    Raises EqkbError where it does not fit.
+    """
+    if not can_set(form):
+        return None
+    try:
+        made = _set_typst(text) if form == "typ" else _set_tex(text)
+    except EqkbError:
+        return None  # the text is as good where TeX is not complete
+    _require_pages(made, layout)
+    return made.left_out
+
+
+def _require_pages(made: SetSheet, layout: Layout) -> None:
     if layout.pages is not None and made.pages > layout.pages:
         raise EqkbError(
             f"the formulas alone fill {made.pages} pages in the smallest letters; ask for --pages {made.pages}, for a "
             "larger --paper, or choose fewer entries"
         )
-    return made
 
 
 def _set_tex(text: str) -> SetSheet:
