@@ -10,7 +10,7 @@ PIP := -m pip --disable-pip-version-check --quiet install
 .DEFAULT_GOAL := build
 .PHONY: build site test lint check-all tex browser oracles slow bench golden format lock clean help
 
-build: $(VENV)/.stamp-run  ## turn equations.yaml into docs, cheat sheet, code and JSON under build/ (the default)
+build: $(VENV)/.stamp-run  ## turn equations.yaml into docs, cheat sheets, code and JSON under build/ (the default)
 	$(VENV)/bin/eqkb build -o build
 
 site: $(VENV)/.stamp-site  ## the same with the website, in build/site; open its index.html

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from generators import pdf
+from generators.sheets.setting import compile_tex
 from kb.printing.typst import RULES, typst
 
 Picture = Any  # ink in 0..1, rows first
@@ -60,7 +60,7 @@ def typst_pdf(source: str, folder: Path) -> bytes:
 
 
 def tex_pdf(formulas: Sequence[str]) -> bytes:
-    return pdf.compile_pdf(_TEX + "\n".join(rf"\page{{{formula}}}" for formula in formulas) + "\n\\end{document}\n")
+    return compile_tex(_TEX + "\n".join(rf"\page{{{formula}}}" for formula in formulas) + "\n\\end{document}\n")[0]
 
 
 def pages(document: bytes, folder: Path, name: str) -> Iterator[Picture]:

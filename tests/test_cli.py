@@ -304,7 +304,7 @@ def test_the_option_can_be_repeated_and_shipped_entries_stay(mine: Path, capsys:
         (["latex", "softmax", "--form", "vjp"], 2, "--wrt"),
         (["latex", "softmax", "--claim", "jacobain"], 3, "did you mean 'jacobian'"),
         (["latex", "softmax", "--claim", "q"], 3, "its claims are jacobian"),
-        (["latex", "softmax", "--claim", "jacobian", "--wrt", "z"], 2, "leave one of them out"),
+        (["latex", "softmax", "--claim", "jacobian", "--wrt", "z"], 2, "leave out --goal"),
         (["latex", "softmax", "--claim", "jacobian", "--format", "md"], 2, "leave out --claim"),
         (["cheatsheet", "--format", "pdf"], 2, "-o"),
         (["cheatsheet", "softmax", "--topic", "attention"], 2, "not both"),
@@ -482,7 +482,16 @@ def test_latex_prints_what_an_objective_chooses(capsys: pytest.CaptureFixture[st
     for arguments, words in (
         (["softmax", "--goal"], "softmax is no objective"),
         (["gan_minimax", "--goal", "--where"], "leave out --where"),
-        (["gan_minimax", "--goal", "--format", "md"], "leave one of them out"),
+        (["gan_minimax", "--goal", "--format", "md"], "leave out --goal"),
     ):
         code, _, err = run(capsys, "latex", *arguments)
         assert code == 2 and words in err
+
+
+def test_latex_prints_formulas_for_typst(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "latex", "sigmoid", "--format", "typ") == (0, "$ y = frac(1, 1 + e^(- z)) $\n", "")
+    _, out, _ = run(capsys, "latex", "gan_minimax", "--goal", "--format", "typ", "--json")
+    assert json.loads(out)["typst"].startswith("$ min")
+    for option in ("--where", "--macros", "--env=align"):
+        code, _, err = run(capsys, "latex", "softmax", "--format", "typ", option)
+        assert code == 2 and f"leave out {option.partition('=')[0]}" in err

@@ -31,7 +31,7 @@ _JSON = {
     "differentiable, objective, frameworks, related, variants (id, about, of), sources, notes, references, evidence",
     "latex": "an object with id, wrt, form, latex (with --claim claim, about, refuted too; with --goal text; with "
     "--env, --where or --derivation env, label, labels, where, derivation, packages, and paper, which is all that is "
-    "printed; with --macros macros, the lines that define them; with --format md markdown)",
+    "printed; with --format typ typst; with --macros macros, the lines that define them; with --format md markdown)",
     "diff": "an object with id, wrt, form, shape, text, latex, steps, uses, code, verdict",
     "derive": "an object with id, wrt, steps (rule, continues, because, statements, text, latex), points, numbers, "
     "difference",
@@ -260,10 +260,10 @@ def _formulas(commands: _Commands) -> None:
     )
     one.add_argument(
         "--format",
-        choices=("latex", "md"),
+        choices=("latex", "typ", "md"),
         default=None,
         help="latex (the default): it takes amsmath, and amssymb for \\mathbb and \\mathfrak; KaTeX reads all but a "
-        "\\label; md: the entry as a section of Markdown with what each symbol means",
+        "\\label; typ: the same for Typst; md: the entry as a section of Markdown with what each symbol means",
     )
     one = _command(commands, "diff", "formulas", "a derivative of an entry, or of an expression")
     _add_subject(one)

@@ -16,6 +16,7 @@ from kb.parser import MAX_CHARACTERS
 
 if TYPE_CHECKING:
     from kb.catalogue import Catalogue
+    from kb.definitions import Goal
     from kb.equation import Derivative, Equation
     from kb.model import NamedClaim
 
@@ -32,20 +33,46 @@ def latex_command(options: argparse.Namespace) -> int:
         raise EqkbError("--form says which derivative; add --wrt SYMBOL, or leave it out")
     if options.claim is not None and options.wrt:
         raise EqkbError("--claim names a formula, and so does --wrt; leave one of them out")
-    if options.goal:
-        return _print_goal(catalogue, equation, options)
     if options.format == "md":
         return _print_section(catalogue, equation, options)
+    if options.goal:
+        _refuse_beside(options, "--goal prints a formula by itself; leave out {}, or --goal", without=("macros",))
     claim = equation.claim(options.claim) if options.claim is not None else None
     derivative = _derivative(equation, options) if options.wrt else None
-    answer = claim_answer(equation, claim) if claim else latex_answer(equation, derivative, options.wrt or [])
+    if options.goal:
+        answer = goal_answer(equation, _goal(equation))
+    else:
+        answer = claim_answer(equation, claim) if claim else latex_answer(equation, derivative, options.wrt or [])
     if any((options.env, options.label is not None, options.where, options.derivation)):
         answer |= _for_a_paper(equation, derivative, claim, options)
+    if options.format == "typ":
+        return _print_typst(answer, options)
     macros = catalogue.profile.definitions(answer.get("paper", answer["latex"]))
     if options.json:
         print_json(answer | ({"macros": macros.splitlines()} if options.macros else {}))
     else:
         print(answer.get("paper", f"{macros}{answer['latex']}"))
+    return 0
+
+
+def _goal(equation: Equation) -> Goal:
+    """What an objective chooses. Raises EqkbError for an entry of another kind."""
+    if equation.goal is None:
+        raise EqkbError(f"{equation.id} is no objective, so that it has no goal; leave out --goal")
+    return equation.goal
+
+
+def _print_typst(answer: dict[str, Any], options: argparse.Namespace) -> int:
+    """The formula between blanks and dollar signs, which Typst displays."""
+    from kb.printing.typst import typst
+
+    message = "--format typ prints the bare formula for Typst; leave out {}, or --format"
+    _refuse_beside(options, message, without=("wrt", "claim"))
+    made = f"$ {typst(answer['latex'])} $"
+    if options.json:
+        print_json(answer | {"typst": made})
+    else:
+        print(made)
     return 0
 
 
@@ -55,10 +82,10 @@ def _for_a_paper(
     """The formula in an environment, and what is wanted around it; nothing where the bare formula is wanted."""
     from kb.paper import Fragment, Subject, Wanted
 
+    subject = Subject(equation, derivative, claim)
     wanted = Wanted(options.env or "none", options.label, options.where, options.derivation)
     if wanted.is_bare:
         return {}
-    subject = Subject(equation, derivative, claim)
     if not wanted.derivation:
         return Fragment(subject, wanted).as_json()
     if derivative is None:
@@ -68,27 +95,12 @@ def _for_a_paper(
     return Fragment(subject, wanted, equation.derivation(derivative.wrt[0])).as_json()
 
 
-def _print_goal(catalogue: Catalogue, equation: Equation, options: argparse.Namespace) -> int:
-    """What an objective chooses, which is a line of its own above what it is made of."""
-    _refuse_beside(options, "--goal prints a formula by itself; leave out {}, or --goal", without=("macros",))
-    if options.format == "md":
-        raise EqkbError("--goal prints a formula, and --format md the whole entry; leave one of them out")
-    goal = equation.goal
-    if goal is None:
-        raise EqkbError(f"{equation.id} is no objective, so that it has no goal; leave out --goal")
-    answer = goal_answer(equation, goal)
-    macros = catalogue.profile.definitions(goal.latex)
-    if options.json:
-        print_json(answer | ({"macros": macros.splitlines()} if options.macros else {}))
-    else:
-        print(f"{macros}{goal.latex}")
-    return 0
-
-
 def _print_section(catalogue: Catalogue, equation: Equation, options: argparse.Namespace) -> int:
     """The entry as one section of Markdown."""
     message = "--format md prints the entry itself as a section of Markdown; leave out {}, or --format"
     _refuse_beside(options, message, without=("where",))
+    if options.goal:
+        raise EqkbError(message.format("--goal"))
     from generators.markdown import section
     from generators.views import views
 
