@@ -160,6 +160,7 @@ def test_a_file_in_place_of_the_folder_is_one_message(
     assert capsys.readouterr().err.splitlines()[-1].startswith("eqkb: ")
 
 
+@pytest.mark.slow
 def test_the_same_catalogue_gives_the_same_bytes(small: Path, tmp_path: Path) -> None:
     """Whatever the hash seed, the locale, the folder and the evidence being there already."""
     made = []

@@ -304,7 +304,7 @@ def test_the_option_can_be_repeated_and_shipped_entries_stay(mine: Path, capsys:
         (["latex", "softmax", "--form", "vjp"], 2, "--wrt"),
         (["latex", "softmax", "--claim", "jacobain"], 3, "did you mean 'jacobian'"),
         (["latex", "softmax", "--claim", "q"], 3, "its claims are jacobian"),
-        (["latex", "softmax", "--claim", "jacobian", "--wrt", "z"], 2, "leave out --goal"),
+        (["latex", "softmax", "--claim", "jacobian", "--wrt", "z"], 2, "leave one of them out"),
         (["latex", "softmax", "--claim", "jacobian", "--format", "md"], 2, "leave out --claim"),
         (["cheatsheet", "--format", "pdf"], 2, "-o"),
         (["cheatsheet", "softmax", "--topic", "attention"], 2, "not both"),

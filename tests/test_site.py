@@ -105,6 +105,7 @@ def test_escaped_text_begins_nothing(text: str) -> None:
     assert re.fullmatch(r"<p>[^<>]*</p>\n", shown)
 
 
+@pytest.mark.slow
 def test_a_later_build_gives_what_a_first_one_gives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = build_site(tmp_path, ENTRIES)
     assert capsys.readouterr().err == ""
