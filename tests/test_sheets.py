@@ -309,6 +309,14 @@ def test_every_declared_sheet_compiles_without_a_warning_and_fills_its_last_page
     assert all(column.any() for column in columns)
 
 
+@TEX
+@pytest.mark.slow
+def test_the_memory_of_tex_does_not_bound_a_sheet(entries: dict[str, EntryView]) -> None:
+    whole = selection(list(entries.values()))
+    found = setting.set_sheet(sheet(Contents(whole.title, 4 * whole.sections), "tex"), "tex", Layout())
+    assert found.pages > 40
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("form", [pytest.param("tex", marks=TEX), pytest.param("typ", marks=TYPST)])
 def test_details_give_way_until_the_pages_are_enough(entries: dict[str, EntryView], form: str) -> None:
